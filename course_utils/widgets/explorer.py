@@ -1,0 +1,63 @@
+"""One explorer for all notebooks: controls on the left, the picture that they make on the right.
+
+The sliders, menus and buttons are ipywidgets' own, so they work from the keyboard (Tab to reach, arrows to move).
+"""
+
+from collections.abc import Callable, Sequence
+
+import ipywidgets
+from torch import Tensor
+
+from course_utils import plots
+
+Control = tuple[float, float, float] | Sequence[str] | bool
+
+
+def _control(name: str, setting: Control) -> ipywidgets.ValueWidget:
+    description = name.replace("_", " ")
+    common = {"description": description, "style": {"description_width": "8em"}}
+    if isinstance(setting, bool):
+        return ipywidgets.Checkbox(value=setting, description=description)
+    if all(isinstance(item, str) for item in setting):
+        return ipywidgets.Dropdown(options=list(setting), **common)
+    low, high, start = setting
+    if all(isinstance(item, int) for item in setting):
+        return ipywidgets.IntSlider(value=start, min=low, max=high, continuous_update=False, **common)
+    return ipywidgets.FloatSlider(
+        value=start, min=low, max=high, step=(high - low) / 40, continuous_update=True, readout_format=".2f", **common
+    )
+
+
+def explorer(
+    draw: Callable[..., Tensor], *, alt: str, columns: int = 8, zoom: int = 4, **controls: Control
+) -> ipywidgets.Widget:
+    """A widget that calls `draw(**values)` whenever a control moves, and shows the pictures that it returns.
+
+    Args:
+        draw: gets the value of every control by name and returns pictures (batch, channels, height, width) in [-1, 1].
+        alt: what the picture shows, for screen readers.
+        columns: pictures in a row.
+        zoom: screen pixels for each pixel of a picture.
+        controls: by name, `(low, high, start)` for a slider (of whole numbers, if all three are), a list of
+            strings for a menu, or True or False for a box to tick.
+
+    An error in `draw` is shown under the picture, and the last good picture stays.
+    """
+    widgets = {name: _control(name, setting) for name, setting in controls.items()}
+    picture = ipywidgets.Image(format="png", layout={"object_fit": "none"})
+    picture.add_class("course-explorer-picture")
+    message = ipywidgets.HTML(f"<small>{alt}</small>")
+
+    def redraw(_change: object = None) -> None:
+        try:
+            images = draw(**{name: widget.value for name, widget in widgets.items()})
+            picture.value = plots.png(plots.sheet(images, columns), zoom)
+            message.value = f"<small>{alt}</small>"
+        except Exception as error:  # ipywidgets would only log it where no reader looks
+            message.value = f"<b>{type(error).__name__}:</b> {error}"
+
+    for name, widget in widgets.items():
+        widget.add_class(f"course-control-{name.replace('_', '-')}")
+        widget.observe(redraw, names="value")
+    redraw()
+    return ipywidgets.HBox([ipywidgets.VBox(list(widgets.values())), ipywidgets.VBox([picture, message])])

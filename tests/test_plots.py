@@ -1,0 +1,89 @@
+"""Figures: pixels arrive where they should, and no picture is shown without a text."""
+
+import io
+
+import numpy
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from course_utils import plots
+
+
+def test_to_display_maps_the_range_of_pictures_to_bytes():
+    images = torch.tensor([-1.0, 0.0, 1.0, 5.0]).view(1, 1, 2, 2)
+    shown = plots.to_display(images)
+    assert shown.shape == (1, 2, 2, 3)
+    assert shown[0, :, :, 0].tolist() == [[0, 128], [255, 255]]
+
+
+def test_sheet_places_pictures_row_by_row():
+    values = torch.linspace(-1, 1, 5).view(5, 1, 1, 1).expand(5, 3, 4, 6)
+    pixels = plots.sheet(values, columns=3, padding=2, fill=7)
+    assert pixels.shape == (2 * 4 + 2, 3 * 6 + 2 * 2, 3)
+    expected = plots.to_display(values)[:, 0, 0, 0]
+    for index, value in enumerate(expected):
+        row, column = divmod(index, 3)
+        tile = pixels[row * 6 : row * 6 + 4, column * 8 : column * 8 + 6]
+        assert (tile == value).all()
+    assert (pixels[4:6] == 7).all() and (pixels[6:, 16:] == 7).all()  # gap, and the place that stays empty
+
+
+def test_sheet_without_padding_keeps_every_pixel():
+    assert plots.sheet(torch.zeros(4, 1, 8, 8), columns=2, padding=0).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 2, 8, 8), (8, 8)])
+def test_a_wrong_shape_is_named(shape):
+    with pytest.raises(ValueError, match="expected pictures of shape"):
+        plots.to_display(torch.zeros(shape))
+
+
+def test_png_enlarges_each_pixel():
+    pixels = numpy.arange(12, dtype=numpy.uint8).reshape(2, 2, 3)
+    read = numpy.asarray(Image.open(io.BytesIO(plots.png(pixels, zoom=3))))
+    assert read.shape == (6, 6, 3) and (read[::3, ::3] == pixels).all()
+
+
+def test_curves_smooth_over_the_window():
+    made = plots.curves({"a": [0.0, 2.0, 4.0, 6.0], "b": [1.0, 1.0, 1.0, 1.0]}, smooth=2)
+    lines = made.axes[0].get_lines()
+    assert lines[0].get_ydata().tolist() == [1.0, 3.0, 5.0]
+    assert lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert [text.get_text() for text in made.axes[0].get_legend().get_texts()] == ["a", "b"]
+
+
+def test_every_figure_function_returns_a_figure():
+    images = torch.zeros(3, 3, 8, 8)
+    points, labels = torch.randn(20, 2), torch.arange(20) % 2
+    made = [
+        plots.image_grid(images),
+        plots.image_grid({"one": images, "two": images}, title="both"),
+        plots.scatter(points, labels, ["a", "b"]),
+        plots.bars({"x": 1.0, "y": 2.0}, reference={"chance": 0.5}),
+    ]
+    assert all(isinstance(figure, Figure) for figure in made)
+    assert {text.get_text() for text in made[2].axes[0].texts} == {"a", "b"}
+    assert "chance 0.5" in [text.get_text() for text in made[3].axes[0].get_legend().get_texts()]
+
+
+def test_show_puts_the_text_beside_the_picture(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    plots.show(plots.image_grid(torch.zeros(1, 1, 8, 8)), alt="a black square")
+    (data, options), (words, _) = shown
+    assert "<details>" in words.data and "a black square" in words.data
+    assert data["text/plain"] == "a black square" and set(data) == {"image/png", "text/plain"}
+    assert options["metadata"] == {"image/png": {"alt": "a black square"}}
+    with pytest.raises(ValueError, match="alt is empty"):
+        plots.show(b"", alt=" ")
+
+
+def test_table_escapes_and_rounds(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
+    plots.table([{"name": "<b>", "value": 0.123456}], caption="c & d")
+    assert "&lt;b&gt;" in shown[0] and "0.1235" in shown[0] and "c &amp; d" in shown[0]
+    with pytest.raises(ValueError, match="no rows"):
+        plots.table([])
