@@ -1,0 +1,23 @@
+"""Blocks that models of several chapters share."""
+
+from course_utils.layers.image_networks import (
+    ResidualBlock,
+    ResizeConvolution,
+    check_images,
+    image_decoder,
+    image_encoder,
+    norm,
+)
+from course_utils.layers.random import draw_integers, draw_normal, draw_uniform
+
+__all__ = [
+    "ResidualBlock",
+    "ResizeConvolution",
+    "check_images",
+    "draw_integers",
+    "draw_normal",
+    "draw_uniform",
+    "image_decoder",
+    "image_encoder",
+    "norm",
+]

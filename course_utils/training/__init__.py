@@ -1,0 +1,31 @@
+"""Training: the engine `fit`, recipes with their checkpoints, experiments with their claims, the notebook cache."""
+
+from course_utils.training.by_hand import progress
+from course_utils.training.cache import cached
+from course_utils.training.checkpoints import CheckpointError
+from course_utils.training.engine import Player, fit
+from course_utils.training.experiment import Experiment, Verdict, results, run_experiment
+from course_utils.training.history import History, TrainingDiverged
+from course_utils.training.recipe import Recipe, Target, card_text, checkpoint_folder, evaluate, load, read_card, train
+
+__all__ = [
+    "CheckpointError",
+    "Experiment",
+    "History",
+    "Player",
+    "Recipe",
+    "Target",
+    "TrainingDiverged",
+    "Verdict",
+    "cached",
+    "card_text",
+    "checkpoint_folder",
+    "evaluate",
+    "fit",
+    "load",
+    "progress",
+    "read_card",
+    "results",
+    "run_experiment",
+    "train",
+]

@@ -1,0 +1,1492 @@
+"""Checks of chapter 01: `from course_utils.checks import autoencoders as check`, then `check.kl_divergence(kl_divergence)`."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils.autoencoders import autoencoder as reference
+from course_utils.autoencoders import vae
+from course_utils.checks.engine import Case, Check, Draw, Mistake
+from course_utils.checks.perform import Build, Network, Train
+
+# --- notebook 01_autoencoder -----------------------------------------------------------------------------------------------
+
+
+def _built(draw: Draw, in_features: int, hidden: int, latents: int, batch: int) -> Build:
+    sizes = {
+        "encoder_hidden": (hidden, in_features),
+        "encoder_out": (latents, hidden),
+        "decoder_hidden": (hidden, latents),
+        "decoder_out": (in_features, hidden),
+    }
+    parameters = {}
+    for name, (rows, columns) in sizes.items():
+        parameters[f"{name}.weight"] = 1.5 * columns**-0.5 * draw.normal(rows, columns)
+        parameters[f"{name}.bias"] = 0.3 * draw.normal(rows)
+    side = math.isqrt(in_features)
+    images, codes = draw.uniform(batch, 1, side, side, low=-1), draw.normal(batch, latents)
+    return Build((in_features, hidden, latents), parameters, {"encode": images, "decode": codes, "forward": images})
+
+
+def _network(**methods: Callable[..., Any]) -> type[nn.Module]:
+    """The reference network with some methods replaced."""
+    return type("Autoencoder", (reference.FullyConnected,), methods)
+
+
+def _picture(self: Any, pixels: Tensor) -> Tensor:
+    return pixels.unflatten(1, (1, self.image_size, self.image_size))
+
+
+def _hidden(self: Any, images: Tensor) -> Tensor:
+    return F.relu(self.encoder_hidden(images.flatten(1)))
+
+
+def _pixels(self: Any, latents: Tensor) -> Tensor:
+    return self.decoder_out(F.relu(self.decoder_hidden(latents)))
+
+
+def _without_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` with its result cut off from the graph."""
+
+    def detached(*args: Any) -> Any:
+        with torch.no_grad():
+            return function(*args)
+
+    return detached
+
+
+autoencoder = Check(
+    name="Autoencoder",
+    signature=("in_features", "hidden_features", "latent_features"),
+    reference=reference.FullyConnected,
+    holds="codes, pictures, reconstructions and the gradients of all parameters",
+    look='01_autoencoder, exercise 1 "The network"',
+    hint="encode: flatten, hidden layer, ReLU, output layer. decode: hidden layer, ReLU, output layer, tanh, shape of a picture.",
+    cases=(
+        Case("3 pictures of 8x8, 5 latents", lambda draw: _built(draw, 64, 12, 5, 3)),
+        Case("1 picture of 6x6, 4 latents", lambda draw: _built(draw, 36, 10, 4, 1)),
+    ),
+    hidden_cases=(Case("7 pictures of 5x5, 2 latents", lambda draw: _built(draw, 25, 9, 2, 7)),),
+    gradients="required",
+    mistakes=(
+        Mistake(
+            _network(encode=lambda self, images: F.relu(self.encoder_out(_hidden(self, images)))),
+            "You put a ReLU on the latents: then no code can be negative, and half of the code space is lost. Nothing comes after `encoder_out`.",
+        ),
+        Mistake(
+            _network(encode=lambda self, images: torch.tanh(self.encoder_out(_hidden(self, images)))),
+            "You put a tanh on the latents: a code may be any real number. The tanh belongs at the end of `decode`.",
+        ),
+        Mistake(
+            _network(encode=lambda self, images: torch.sigmoid(self.encoder_out(_hidden(self, images)))),
+            "You put a sigmoid on the latents: a code may be any real number. Nothing comes after `encoder_out`.",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, _pixels(self, latents))),
+            "The tanh at the end of `decode` is missing: without it pixels are not held in [-1, 1].",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, torch.sigmoid(_pixels(self, latents)))),
+            "You end `decode` with a sigmoid, which gives [0, 1]: pictures here are in [-1, 1], so end with tanh.",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, (torch.tanh(_pixels(self, latents)) + 1) / 2)),
+            "You rescale the pixels to [0, 1] after the tanh: pictures stay in [-1, 1] everywhere in this course.",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, torch.tanh(F.relu(_pixels(self, latents))))),
+            "You put a ReLU before the final tanh: then no pixel can be darker than 0, and the paper (-1) can never be drawn.",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: torch.tanh(_pixels(self, latents))),
+            "`decode` returns flat rows of pixels: give them the shape of a picture again, (batch, 1, height, width).",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, torch.tanh(_pixels(self, latents))).squeeze(1)),
+            "`decode` has lost the channel axis: a picture is (1, height, width), even with one channel.",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, torch.tanh(_pixels(self, latents))).transpose(2, 3)),
+            "Rows and columns of the decoded pictures are swapped: values come row by row, so plain `unflatten` or `view` puts them right.",
+        ),
+        Mistake(
+            _network(encode=lambda self, images: self.encoder_out(self.encoder_hidden(images.flatten(1)))),
+            "The ReLU in `encode` is missing: two linear layers in a row are just one linear layer.",
+        ),
+        Mistake(
+            _network(
+                decode=lambda self, latents: _picture(self, torch.tanh(self.decoder_out(self.decoder_hidden(latents))))
+            ),
+            "The ReLU in `decode` is missing: two linear layers in a row are just one linear layer.",
+        ),
+        Mistake(
+            _network(
+                encode=lambda self, images: self.encoder_out(self.encoder_hidden(images.flatten(1))),
+                decode=lambda self, latents: _picture(self, torch.tanh(self.decoder_out(self.decoder_hidden(latents)))),
+            ),
+            "Both ReLUs are missing: without them each half is one linear layer, however many you stack.",
+        ),
+        Mistake(
+            _network(encode=lambda self, images: self.encoder_out(self.encoder_hidden(F.relu(images.flatten(1))))),
+            "The ReLU in `encode` comes too early: it belongs after `encoder_hidden`. On the pixels it wipes out all that is below 0.",
+        ),
+        Mistake(
+            _network(
+                encode=lambda self, images: self.encoder_out(
+                    F.relu(self.encoder_hidden(images.transpose(2, 3).flatten(1)))
+                )
+            ),
+            "The pixels enter `encode` column by column: flatten without transposing first.",
+        ),
+        Mistake(
+            _network(
+                encode=lambda self, images: self.encoder_out(
+                    F.relu(self.encoder_hidden(images.reshape(self.image_size**2, -1).T))
+                )
+            ),
+            "The reshape in `encode` mixes values of different pictures: keep the batch axis first, as `images.flatten(1)` does.",
+        ),
+        Mistake(
+            _network(forward=lambda self, images: self.encode(images)),
+            "`forward` stops at the code: decode it again, `self.decode(self.encode(images))`.",
+        ),
+        Mistake(
+            _network(forward=lambda self, images: (self.decode(self.encode(images)), self.encode(images))),
+            "`forward` returns reconstruction and code: here it returns the reconstruction only.",
+        ),
+        Mistake(
+            _network(forward=lambda self, images: self.decode(self.encode(images).detach())),
+            "You detach the code in `forward`: then the decoder can learn, but no gradient ever reaches the encoder.",
+        ),
+        Mistake(
+            _network(forward=lambda self, images: _without_gradient(self.decode)(self.encode(images))),
+            "`forward` runs without gradients: torch.no_grad() is for looking at results, not inside of a network that is to learn.",
+        ),
+        Mistake(
+            _network(
+                encode=lambda self, images: self.encoder_out(
+                    F.relu(nn.Linear(images[0].numel(), self.encoder_hidden.out_features)(images.flatten(1)))
+                )
+            ),
+            "You make a new layer inside of `encode`: it starts anew at each call and can never learn. Use the layers made in __init__.",
+        ),
+        Mistake(
+            _network(encode=lambda self, images: F.relu(self.encoder_out(self.encoder_hidden(images.flatten(1))))),
+            "The ReLU in `encode` comes too late: it belongs between `encoder_hidden` and `encoder_out`, not on the latents.",
+        ),
+    ),
+)
+
+
+def _pair(draw: Draw, *shape: int) -> tuple[Tensor, Tensor]:
+    return draw.uniform(*shape, low=-1), draw.uniform(*shape, low=-1)
+
+
+reconstruction_loss = Check(
+    name="reconstruction_loss",
+    signature=("reconstruction", "images"),
+    reference=reference.reconstruction_loss,
+    holds="sum over a picture, mean over the batch, with gradient",
+    look='01_autoencoder, exercise 2 "The loss"',
+    hint="Square the differences, flatten each picture, sum over dimension 1, then take the mean over the batch.",
+    cases=(
+        Case("4 pictures, 1 channel, 5x5", lambda draw: _pair(draw, 4, 1, 5, 5)),
+        Case("2 pictures, 3 channels, 4x6", lambda draw: _pair(draw, 2, 3, 4, 6)),
+        Case("black against white", lambda draw: (torch.ones(3, 1, 2, 2), -torch.ones(3, 1, 2, 2))),
+    ),
+    hidden_cases=(
+        Case("1 picture", lambda draw: _pair(draw, 1, 2, 3, 7)),
+        Case("a perfect copy", lambda draw: (torch.linspace(-1, 1, 24).reshape(2, 1, 3, 4),) * 2),
+    ),
+    gradients="required",
+    differentiable=("reconstruction",),
+    mistakes=(
+        Mistake(
+            F.mse_loss,
+            "You averaged over everything: the squared error is a sum over the values of a picture, a mean comes only over the batch.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().sum(),
+            "You summed over the batch too: the batch is averaged, or the loss would grow with the batch size.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).abs().flatten(1).sum(1).mean(),
+            "You took the absolute error: the differences have to be squared.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).abs().mean(),
+            "You took the mean absolute error: square the differences, sum over a picture, average over the batch.",
+        ),
+        Mistake(
+            lambda x, y: ((x - y).square().flatten(1).sum(1) + 1e-20).sqrt().mean(),
+            "You took the root of each picture's error (its norm): the loss is the *squared* norm.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().flatten(1).sum(1).mean() / 2,
+            "There is a factor 1/2 too many: some books write it, the equation of this exercise does not.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().flatten(1).sum(1),
+            "You return one error for each picture: the mean over the batch is still missing.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().flatten(1).mean(1),
+            "You return one *mean* error for each picture: sum over its values, then average over the batch.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).flatten(1).sum(1).square().mean(),
+            "You summed before squaring: errors of opposite sign then cancel. Square first.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).flatten(1).sum(1).mean(),
+            "You forgot the square: errors of opposite sign cancel.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().flatten(1).mean(1).sum(),
+            "Sum and mean are swapped: sum over the values of a picture, mean over the batch.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().sum(1).mean(),
+            "You summed over the channels only, and averaged over rows and columns: all values of a picture are summed. flatten(1) joins them.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().sum((2, 3)).mean(),
+            "You averaged over the channels: all values of a picture are summed, its channels too.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().sum(),
+            "You summed over the batch too: the batch is averaged, or the loss would grow with the batch size.",
+        ),
+        Mistake(
+            _without_gradient(reference.reconstruction_loss),
+            "The value is right, but it is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
+        ),
+        Mistake(
+            lambda x, y: reference.reconstruction_loss(x, y).item(),
+            "You return a Python number: a loss has to stay a tensor until backward() has been called.",
+        ),
+        Mistake(
+            lambda x, y: -reference.reconstruction_loss(x, y),
+            "The sign is turned: a loss is to be made small.",
+        ),
+        Mistake(
+            lambda x, y: F.binary_cross_entropy(x, y),
+            "Binary cross-entropy wants values in [0, 1], and pictures here are in [-1, 1]: this exercise asks for the squared error.",
+        ),
+    ),
+)
+
+
+def _training(optimizer: str, batch: int, **settings: float) -> Callable[[Draw], Train]:
+    def make(draw: Draw) -> Train:
+        sizes = (16, 5, 16)
+        weights = tuple(columns**-0.5 * draw.normal(rows, columns) for columns, rows in zip(sizes, sizes[1:], strict=False))
+        biases = tuple(0.1 * draw.normal(rows) for rows in sizes[1:])
+        batches = tuple(draw.uniform(batch, 1, 4, 4, low=-1) for _ in range(3))
+        return Train(Network(weights, biases, (1, 4, 4)), optimizer, settings, batches)
+
+    return make
+
+
+def _step(*order: str, value: Callable[..., Any] = reference.reconstruction_loss, sign: float = 1.0) -> Callable[..., float]:
+    """A training step that does what `order` says."""
+
+    def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> float:
+        loss = torch.tensor(0.0)
+        for what in order:
+            if what == "zero_grad":
+                optimizer.zero_grad()
+            elif what == "loss":
+                loss = value(model(images), images)
+            elif what == "backward":
+                (sign * loss).backward()
+            elif what == "step":
+                optimizer.step()
+        return loss.item()
+
+    return train_step
+
+
+def _step_returning_tensor(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> Tensor:
+    optimizer.zero_grad()
+    loss = reference.reconstruction_loss(model(images), images)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def _step_returning_nothing(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> None:
+    _step_returning_tensor(model, optimizer, images)
+
+
+def _step_with_item_too_early(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> float:
+    optimizer.zero_grad()
+    loss: Any = reference.reconstruction_loss(model(images), images).item()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def _step_without_graph(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> float:
+    optimizer.zero_grad()
+    with torch.no_grad():
+        reconstruction = model(images)
+    loss = reference.reconstruction_loss(reconstruction, images)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def _step_with_own_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> float:
+    own = type(optimizer)(model.parameters(), lr=optimizer.param_groups[0]["lr"])
+    return _step("zero_grad", "loss", "backward", "step")(model, own, images)
+
+
+def _step_returning_mean(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> float:
+    return _step("zero_grad", "loss", "backward", "step")(model, optimizer, images) / len(images)
+
+
+train_step = Check(
+    name="train_step",
+    signature=("model", "optimizer", "images"),
+    reference=reference.train_step,
+    holds="losses and all parameters after three steps, with SGD and Adam",
+    look='01_autoencoder, exercise 3 "The bare training loop"',
+    hint="The order: zero_grad, reconstruct, loss, backward, step; then return loss.item().",
+    cases=(
+        Case("3 steps of SGD on 4 pictures each", _training("SGD", 4, lr=0.01, momentum=0.9)),
+        Case("3 steps of Adam on 2 pictures each", _training("Adam", 2, lr=0.02)),
+    ),
+    hidden_cases=(Case("3 steps of plain SGD on 5 pictures each", _training("SGD", 5, lr=0.02)),),
+    relative=1e-3,
+    absolute=2e-4,
+    mistakes=(
+        Mistake(
+            _step("loss", "backward", "step"),
+            "Old gradients are never forgotten: PyTorch *adds* each new gradient to the last, so call optimizer.zero_grad() in every step.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "backward", "zero_grad", "step"),
+            "zero_grad() comes between backward() and step(): it wipes out the gradients that were just computed, and no weight moves.",
+        ),
+        Mistake(
+            _step("loss", "backward", "zero_grad", "step"),
+            "zero_grad() comes after backward(): it wipes out the gradients that were just computed, and no weight moves. Put it first.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "step", "backward"),
+            "step() comes before backward(): at that moment there are no gradients, and no weight moves.",
+        ),
+        Mistake(
+            _step("loss", "step", "zero_grad", "backward"),
+            "step() comes before backward(): each step then uses the gradient of the batch before.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "step"),
+            "backward() is missing: without it there are no gradients, and no weight moves.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "backward"),
+            "step() is missing: the gradients are there, but no weight moves.",
+        ),
+        Mistake(
+            _step("loss", "backward"),
+            "step() and zero_grad() are missing: gradients pile up, and no weight moves.",
+        ),
+        Mistake(
+            _step("loss"),
+            "You only measure the loss: forget the old gradients, call backward(), and let the optimizer step.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "backward", "step", "loss"),
+            "You return the loss after the step: return the one that was measured before it, which costs no second pass.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "backward", "step", "step"),
+            "You call step() twice: one step for each batch.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "backward", "step", value=F.mse_loss),
+            "You use the mean over all values (F.mse_loss) in place of `reconstruction_loss`: it is smaller by the number of pixels.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "backward", "step", sign=-1.0),
+            "Your step goes uphill: it follows the gradient of minus the loss.",
+        ),
+        Mistake(
+            _step_returning_tensor,
+            "You return the loss as a tensor: return loss.item(), a plain number. The tensor keeps the whole graph of the step alive.",
+        ),
+        Mistake(
+            _step_returning_nothing,
+            "You return nothing: return the loss as a plain number, loss.item().",
+        ),
+        Mistake(
+            _step_with_item_too_early,
+            "You turn the loss into a plain number before backward(): a number has no graph. Take .item() at the end.",
+        ),
+        Mistake(
+            _step_without_graph,
+            "The model runs under torch.no_grad(): then there is no graph for backward() to go through.",
+        ),
+        Mistake(
+            _step_with_own_optimizer,
+            "You make a new optimizer in every step: it forgets its momentum. Use the one that is given.",
+        ),
+        Mistake(
+            _step_returning_mean,
+            "You divide the returned loss by the batch size once more: `reconstruction_loss` is already a mean over the batch.",
+        ),
+    ),
+)
+
+
+def _cloud(draw: Draw, batch: int, features: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Points (batch, features) far from the origin, whose standard deviations along their principal axes fall by a third each."""
+    centered = draw.normal(batch, features, dtype=torch.float64)
+    u, s, v = torch.linalg.svd(centered - centered.mean(0), full_matrices=False)
+    spread = 4 * (2 / 3) ** torch.arange(len(s), dtype=torch.float64) * batch**0.5
+    spread[s < 1e-9] = 0
+    return (3 * draw.normal(features, dtype=torch.float64) + (u * spread) @ v).to(dtype)
+
+
+def _signs_as(value: Any, expected: Any) -> Any:
+    """(mean, components) with each component turned to point as the expected one does."""
+    mean, components = value
+    signs = torch.sign((components.data.double() * expected[1].data.double()).sum(1, keepdim=True))
+    signs[signs == 0] = 1
+    return mean, replace(components, data=components.data * signs.to(components.data.dtype))
+
+
+def _svd(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.linalg.svd(images - images.mean(0), full_matrices=False)
+
+
+def _pca_by_eigh(images: Tensor, chosen: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    mean = images.mean(0)
+    return mean, chosen(torch.linalg.eigh((images - mean).T @ (images - mean) / len(images))[1])
+
+
+def _pca_of_standardised(images: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    mean = images.mean(0)
+    return mean, torch.linalg.svd((images - mean) / images.std(0), full_matrices=False)[2][:k]
+
+
+def _pca_with_picture_means(images: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    mean = images.mean(1, keepdim=True)
+    return mean, torch.linalg.svd(images - mean, full_matrices=False)[2][:k]
+
+
+pca = Check(
+    name="pca",
+    signature=("images", "num_components"),
+    reference=reference.pca,
+    holds="the mean, and orthonormal components by falling variance (their signs are free)",
+    look='01_autoencoder, exercise 5 "PCA"',
+    hint="mean over dimension 0; torch.linalg.svd(images - mean, full_matrices=False) gives U, S and V^T; its first rows are the components.",
+    cases=(
+        Case("20 points of 5 values, 3 components", lambda draw: (_cloud(draw, 20, 5), 3)),
+        Case("6 points of 9 values, 2 components", lambda draw: (_cloud(draw, 6, 9), 2)),
+        Case("12 points of 4 values in float64, all 4 components", lambda draw: (_cloud(draw, 12, 4, torch.float64), 4)),
+    ),
+    hidden_cases=(Case("30 points of 7 values, 1 component", lambda draw: (_cloud(draw, 30, 7), 1)),),
+    relative=1e-3,
+    absolute=2e-3,
+    align=_signs_as,
+    mistakes=(
+        Mistake(
+            lambda x, k: (x.mean(0), torch.linalg.svd(x, full_matrices=False)[2][:k]),
+            "You did not centre the data: subtract the mean first, or the first component just points at the mean.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(), torch.linalg.svd(x - x.mean(), full_matrices=False)[2][:k]),
+            "You centred by one number, the mean over everything: each feature has a mean of its own, images.mean(dim=0).",
+        ),
+        Mistake(
+            _pca_with_picture_means,
+            "You took the mean over the values of each picture: it goes over the batch (dim=0), one mean for each feature.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[0].T[:k]),
+            "You took U: it holds one number for each *picture*. The components live in pixel space: they are the rows of V^T.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[0][:k]),
+            "You took rows of U, the codes of the first pictures: the components are the rows of V^T, the third result.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[2][:, :k].T),
+            "You took columns of V^T: torch.linalg.svd gives V already transposed, so the components are its *rows*.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[2][:k].T),
+            "Rows and columns are swapped: components are (num_components, features), one in each row.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[2]),
+            "You return all components: keep the first `num_components` rows.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[2][-k:]),
+            "You kept the *last* components, those of least variance: singular values come largest first.",
+        ),
+        Mistake(
+            lambda x, k: _pca_by_eigh(x, lambda v: v[:, :k].T),
+            "You kept the components of least variance: torch.linalg.eigh sorts from small to large, so take the last ones, in reverse.",
+        ),
+        Mistake(
+            lambda x, k: _pca_by_eigh(x, lambda v: v[:, -k:].T),
+            "The right components, in the wrong order: largest variance first (eigh sorts from small to large).",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[1][:k, None] * _svd(x)[2][:k]),
+            "You multiplied the components by the singular values: they have length one.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), _svd(x)[2][:k] / _svd(x)[1][:k, None]),
+            "You divided the components by the singular values (whitening): they have length one.",
+        ),
+        Mistake(
+            _pca_of_standardised,
+            "You divided each feature by its standard deviation: that is PCA of the correlations. Only the mean is taken off.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0, keepdim=True), _svd(x)[2][:k]),
+            "The mean has one axis too many: (features,), without keepdim.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), (x - x.mean(0)) @ _svd(x)[2][:k].T),
+            "You return the codes of the pictures: the components themselves are asked for, the directions in pixel space.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), torch.pca_lowrank(x, q=k)[2].T),
+            "torch.pca_lowrank only approximates, and draws random numbers to do so: torch.linalg.svd is exact.",
+        ),
+        Mistake(
+            lambda x, k: _svd(x)[2][:k],
+            "You return the components only: the mean belongs to the answer too, (mean, components).",
+        ),
+        Mistake(
+            lambda x, k: (_svd(x)[2][:k], x.mean(0)),
+            "The two results are swapped: first the mean, then the components.",
+        ),
+        Mistake(
+            lambda x, k: (x.mean(0), torch.linalg.svd((x - x.mean(0)).T, full_matrices=False)[2][:k]),
+            "You decomposed the transposed data: then V^T belongs to the pictures and U to the pixels. Put pictures in rows.",
+        ),
+    ),
+)
+
+
+def _spaces(draw: Draw, features: int, k: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Two slanted bases of k-dimensional spaces that lie neither close together nor at right angles."""
+    a = draw.normal(features, k, dtype=torch.float64)
+    b = a @ draw.normal(k, k, dtype=torch.float64) + 0.8 * draw.normal(features, k, dtype=torch.float64)
+    return (3 * a).to(dtype), b.to(dtype)
+
+
+def _same_space(draw: Draw, features: int, k: int) -> tuple[Tensor, Tensor]:
+    """Two bases of one space; the change of basis is well conditioned."""
+    a = torch.linalg.qr(draw.normal(features, k, dtype=torch.float64)).Q
+    turn = torch.linalg.qr(draw.normal(k, k, dtype=torch.float64)).Q
+    return (2 * a).float(), (a @ turn * (1 + torch.arange(k))).float()
+
+
+def _overlap(a: Tensor, b: Tensor) -> Tensor:
+    return torch.linalg.qr(a).Q.T @ torch.linalg.qr(b).Q
+
+
+def _cosines(a: Tensor, b: Tensor) -> Tensor:
+    return torch.linalg.svdvals(_overlap(a, b)).clamp(-1, 1)
+
+
+principal_angles = Check(
+    name="principal_angles",
+    signature=("a", "b"),
+    reference=reference.principal_angles,
+    holds="angles in radians, smallest first, zero for one space in two bases",
+    look='01_autoencoder, exercise 6 "Do two subspaces agree?"',
+    hint="Q of both (torch.linalg.qr), singular values of Qa.T @ Qb, clamped to at most 1, then acos.",
+    not_a_number="Your angles hold NaN: rounding has pushed a cosine a hair above 1, where acos is not defined. Clamp it: cosines.clamp(max=1).",
+    cases=(
+        Case("two spaces of dimension 3 in 8", lambda draw: _spaces(draw, 8, 3)),
+        Case("two spaces of dimension 2 in 5, float64", lambda draw: _spaces(draw, 5, 2, torch.float64)),
+        Case("one space of dimension 6 in 40, two bases", lambda draw: _same_space(draw, 40, 6)),
+        Case("one space of dimension 8 in 30, two bases", lambda draw: _same_space(draw, 30, 8)),
+        Case("one space of dimension 12 in 64, two bases", lambda draw: _same_space(draw, 64, 12)),
+        Case("a plane against an orthogonal one", lambda draw: (2 * torch.eye(5)[:, :2], torch.eye(5)[:, 2:4])),
+    ),
+    hidden_cases=(
+        Case("two lines in 3", lambda draw: _spaces(draw, 3, 1)),
+        Case("one space of dimension 10 in 50, two bases", lambda draw: _same_space(draw, 50, 10)),
+    ),
+    relative=1e-3,
+    absolute=4e-3,
+    mistakes=(
+        Mistake(
+            lambda a, b: torch.acos(torch.linalg.svdvals(_overlap(a, b))),
+            "Clamp the cosines: rounding pushes one a hair above 1, where acos is NaN. cosines.clamp(max=1) mends it.",
+        ),
+        Mistake(_cosines, "You return the cosines of the angles: torch.acos turns them into angles."),
+        Mistake(
+            lambda a, b: torch.rad2deg(torch.acos(_cosines(a, b))),
+            "Your angles are in degrees: radians are asked for, as torch.acos gives them.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(_cosines(a, b)).flip(0),
+            "The right angles in the wrong order: smallest first. The largest cosine belongs to the smallest angle.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(torch.linalg.svdvals(a.T @ b).clamp(-1, 1)),
+            "The bases are not orthonormal: singular values of a^T b are cosines only after a QR decomposition of both.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(torch.linalg.svdvals(F.normalize(a, dim=0).T @ F.normalize(b, dim=0)).clamp(-1, 1)),
+            "Columns of length one are not enough: they must also be orthogonal to each other. QR does both.",
+        ),
+        Mistake(
+            lambda a, b: torch.asin(_cosines(a, b)),
+            "You took asin of the cosines: acos is the inverse of the cosine.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(_overlap(a, b).diagonal().clamp(-1, 1)),
+            "You compared the basis vectors pairwise (the diagonal of Qa^T Qb): the bases are arbitrary, only its singular values are not.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos((_cosines(a, b).square()).clamp(-1, 1)),
+            "You took squared cosines: eigenvalues of M^T M are the *squares* of the singular values of M.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(_cosines(a, b)).max(),
+            "You return the largest angle only: all k angles are asked for.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(torch.linalg.svdvals(torch.linalg.qr(a.T).Q.T @ torch.linalg.qr(b.T).Q).clamp(-1, 1)),
+            "You transposed the bases before QR: the *columns* of a and b span the spaces.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(torch.linalg.svdvals(torch.linalg.qr(a).R.T @ torch.linalg.qr(b).R).clamp(-1, 1)),
+            "You took R, the second result of QR: the orthonormal basis is Q, the first.",
+        ),
+        Mistake(
+            lambda a, b: 1 - _cosines(a, b),
+            "You return 1 - cosine: that is a distance, not an angle. Use torch.acos.",
+        ),
+        Mistake(
+            lambda a, b: torch.acos(torch.linalg.svdvals(torch.linalg.qr(a).Q.T @ b).clamp(-1, 1)),
+            "Only one of the two bases is orthonormal: do the QR decomposition of b as well.",
+        ),
+    ),
+)
+
+
+def _layer(draw: Draw, batch: int, channels: int, out_channels: int, height: int, width: int) -> tuple[Tensor, ...]:
+    weight = draw.normal(out_channels, channels, 3, 3) / 3
+    return draw.normal(batch, channels, height, width), weight, draw.normal(out_channels)
+
+
+def _resize_convolution(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.conv2d(F.interpolate(features, scale_factor=2, mode="nearest"), weight, bias, padding=1)
+
+
+def _enlarged(features: Tensor) -> Tensor:
+    return F.interpolate(features, scale_factor=2, mode="nearest")
+
+
+def _spread(features: Tensor) -> Tensor:
+    """Values two pixels apart with zeros between them."""
+    wide = features.new_zeros(*features.shape[:2], 2 * features.shape[2], 2 * features.shape[3])
+    wide[..., ::2, ::2] = features
+    return wide
+
+
+resize_convolution = Check(
+    name="resize_convolution",
+    signature=("features", "weight", "bias"),
+    reference=_resize_convolution,
+    holds="enlarged twofold, then convolved, with gradients to features, weight and bias",
+    look='01_autoencoder, exercise 4 "Resize-convolution"',
+    hint='F.interpolate(..., scale_factor=2, mode="nearest"), then F.conv2d(..., padding=1).',
+    cases=(
+        Case("2 inputs, 3 to 4 channels, 4x5", lambda draw: _layer(draw, 2, 3, 4, 4, 5)),
+        Case("1 input, 2 to 2 channels, 3x3", lambda draw: _layer(draw, 1, 2, 2, 3, 3)),
+    ),
+    hidden_cases=(Case("3 inputs, 1 to 5 channels, 6x2", lambda draw: _layer(draw, 3, 1, 5, 6, 2)),),
+    gradients="required",
+    differentiable=("features", "weight", "bias"),
+    mistakes=(
+        Mistake(
+            lambda x, w, b: F.conv_transpose2d(x, w.transpose(0, 1), b, stride=2, padding=1, output_padding=1),
+            "This is a transposed convolution, the very thing to be replaced: first repeat each value (nearest), then use an ordinary F.conv2d.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(_spread(x), w, b, padding=1),
+            "You enlarged with zeros between the values: repeat each value in a 2 by 2 square (nearest neighbour).",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), w, b, padding=1),
+            "You enlarged bilinearly: nearest neighbour is asked for, which repeats values.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True), w, b, padding=1),
+            "You enlarged bilinearly, with aligned corners: nearest neighbour is asked for, which repeats values.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(_enlarged(x), w, b),
+            "The padding is missing: a 3 by 3 kernel takes one pixel off each side. padding=1 gives it back.",
+        ),
+        Mistake(
+            lambda x, w, b: _enlarged(F.conv2d(x, w, b, padding=1)),
+            "You convolve before enlarging: the blocks then stay visible, as nothing smooths them. Enlarge first.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(_enlarged(x), w, padding=1),
+            "The bias is missing: hand it to F.conv2d.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(x, w, b, padding=1),
+            "Nothing is enlarged: double height and width before the convolution.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(x.repeat(1, 1, 2, 2), w, b, padding=1),
+            "`repeat` lays copies of the whole picture side by side: each *value* should be repeated (repeat_interleave, or F.interpolate).",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(F.pad(_enlarged(x), (1, 1, 1, 1), mode="replicate"), w, b),
+            "You padded with copies of the border: pad with zeros, as padding=1 does.",
+        ),
+        Mistake(
+            lambda x, w, b: F.relu(_resize_convolution(x, w, b)),
+            "You put a ReLU behind the convolution: it is not part of this layer.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(_enlarged(x), w.flip(2, 3), b, padding=1),
+            "The kernel is flipped: what PyTorch calls convolution does not flip it.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(_enlarged(x), w, b, padding=2),
+            "The padding is too wide: a 3 by 3 kernel needs one pixel on each side.",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(_enlarged(x), w, b, padding=1, stride=2),
+            "stride=2 makes the picture small again: convolve with stride 1.",
+        ),
+    ),
+)
+
+# --- notebook 02_vae -------------------------------------------------------------------------------------------------------
+
+
+def _code(draw: Draw, batch: int, latents: int) -> tuple[Tensor, Tensor]:
+    return draw.normal(batch, latents), draw.uniform(batch, latents, low=-2.0, high=1.5)
+
+
+reparameterize = Check(
+    name="reparameterize",
+    signature=("mean", "log_variance", "noise"),
+    reference=vae.reparameterize,
+    holds="mean + standard deviation x noise, with gradients to mean and log_variance",
+    look='02_vae, exercise 1 "The reparameterisation trick"',
+    hint="The standard deviation is the root of the variance, and exp(log_variance / 2) is just that.",
+    cases=(
+        Case("3 codes of 5 numbers", lambda draw: (*_code(draw, 3, 5), draw.normal(3, 5))),
+        Case("1 code of 2 numbers", lambda draw: (*_code(draw, 1, 2), draw.normal(1, 2))),
+        Case("variance 1", lambda draw: (draw.normal(4, 3), torch.zeros(4, 3), draw.normal(4, 3))),
+    ),
+    hidden_cases=(
+        Case("no noise", lambda draw: (*_code(draw, 2, 4), torch.zeros(2, 4))),
+        Case("6 codes of 1 number", lambda draw: (*_code(draw, 6, 1), draw.normal(6, 1))),
+    ),
+    gradients="required",
+    differentiable=("mean", "log_variance"),
+    not_a_number="Your result holds NaN: a log-variance may be negative, so neither its root nor its logarithm is defined. Use exp(log_variance / 2).",
+    mistakes=(
+        Mistake(
+            lambda m, v, e: m + v.exp() * e,
+            "You multiplied the noise by the *variance*: it is spread by the standard deviation, the root of it, exp(log_variance / 2).",
+        ),
+        Mistake(
+            lambda m, v, e: m + v * e,
+            "You multiplied the noise by the *log*-variance: turn it into a standard deviation first, exp(log_variance / 2).",
+        ),
+        Mistake(
+            lambda m, v, e: m + v / 2 * e,
+            "You halved the log-variance but forgot the exp: that is the log of the standard deviation.",
+        ),
+        Mistake(
+            lambda m, v, e: m + (2 * v).exp() * e,
+            "You squared the variance: the standard deviation is exp(log_variance / 2), with a half and not a two.",
+        ),
+        Mistake(
+            lambda m, v, e: m + (-v / 2).exp() * e,
+            "A minus sign too many: exp(-log_variance / 2) is one over the standard deviation.",
+        ),
+        Mistake(
+            lambda m, v, e: m + (v / 2).exp(),
+            "The noise is missing: without it you always return the point one standard deviation from the mean.",
+        ),
+        Mistake(
+            lambda m, v, e: (v / 2).exp() * e,
+            "The mean is missing: mean + standard deviation x noise.",
+        ),
+        Mistake(lambda m, v, e: m + 0 * v, "You return the mean alone: the draw is mean + standard deviation x noise."),
+        Mistake(lambda m, v, e: m + 0 * v + e, "The noise is not scaled: multiply it by the standard deviation, exp(log_variance / 2)."),
+        Mistake(
+            lambda m, v, e: m + (v / 2).exp() * torch.randn_like(m),
+            "You draw noise of your own and ignore the argument `noise`: then nobody can repeat, test or compare your result.",
+        ),
+        Mistake(
+            lambda m, v, e: torch.normal(m, (v / 2).exp()),
+            "torch.normal draws by itself, and no gradient passes through a draw: compute mean + standard deviation x noise.",
+        ),
+        Mistake(
+            lambda m, v, e: m - (v / 2).exp() * e,
+            "A minus in place of a plus. The distribution is the same, for noise is symmetric, but the agreed formula is mean + std x noise.",
+        ),
+        Mistake(
+            lambda m, v, e: m + v.sqrt() * e,
+            "You took the root of the *log*-variance: take its exp first. The root of a variance is exp(log_variance / 2).",
+        ),
+        Mistake(
+            lambda m, v, e: e + m * (v / 2).exp(),
+            "Mean and noise have swapped roles: the noise is scaled, the mean is added.",
+        ),
+        Mistake(
+            lambda m, v, e: (m + e) * (v / 2).exp(),
+            "You scaled mean and noise together: only the noise is multiplied by the standard deviation.",
+        ),
+        Mistake(
+            lambda m, v, e: m + F.softplus(v) * e,
+            "You used softplus: log_variance is a logarithm, and its inverse is exp.",
+        ),
+        Mistake(
+            lambda m, v, e: m + (v / 2).exp().detach() * e,
+            "The values are right, but the standard deviation is cut off from the graph: the encoder could never learn how sure it may be.",
+        ),
+        Mistake(
+            lambda m, v, e: m.detach() + (v / 2).exp() * e,
+            "The values are right, but the mean is cut off from the graph: the encoder could never learn where to put a picture.",
+        ),
+        Mistake(
+            _without_gradient(vae.reparameterize),
+            "The values are right, but no gradient passes (no_grad, detach or .data): letting it pass is the whole point of the trick.",
+        ),
+    ),
+)
+
+
+def _kl_terms(mean: Tensor, log_variance: Tensor) -> Tensor:
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1)
+
+
+kl_divergence = Check(
+    name="kl_divergence",
+    signature=("mean", "log_variance"),
+    reference=vae.kl_divergence,
+    holds="one number of nats for each code, zero for the prior, with gradients",
+    look='02_vae, exercise 2 "The price of the code"',
+    hint="Write the four terms of the equation one by one; sigma squared is exp(log_variance), and log sigma squared is log_variance itself.",
+    cases=(
+        Case("3 codes of 5 numbers", lambda draw: _code(draw, 3, 5)),
+        Case("1 code of 2 numbers", lambda draw: _code(draw, 1, 2)),
+        Case("the prior itself: mean 0, variance 1", lambda draw: (torch.zeros(2, 3), torch.zeros(2, 3))),
+        Case("4 codes of 4 numbers, far from the prior", lambda draw: (3 * draw.normal(4, 4), 2 * draw.normal(4, 4))),
+    ),
+    hidden_cases=(
+        Case("6 codes of 1 number", lambda draw: _code(draw, 6, 1)),
+        Case("variance 1", lambda draw: (draw.normal(3, 4), torch.zeros(3, 4))),
+        Case("mean 0", lambda draw: (torch.zeros(3, 4), draw.normal(3, 4))),
+    ),
+    gradients="required",
+    differentiable=("mean", "log_variance"),
+    not_a_number="Your result holds NaN or infinity: a log-variance may be negative or zero, so take its exp, never its root or logarithm.",
+    mistakes=(
+        Mistake(
+            lambda m, v: -_kl_terms(m, v).sum(1),
+            "The sign is turned: a KL divergence is never negative. (The paper writes *minus* KL in its appendix.)",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v).mean(1),
+            "You averaged over the latent dimensions: the KL is a sum over them; a mean comes only over the batch, and later.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v).sum(1).mean(),
+            "You averaged over the batch as well: one number for each picture is asked for; the mean comes later, in the loss.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v).sum(),
+            "You summed over the batch as well: sum over the latent dimensions only, dim=1.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v).mean(),
+            "You averaged over everything: sum over the latent dimensions, and keep one number for each picture.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v).sum(0),
+            "You summed over the batch (dim=0): sum over the latent dimensions, dim=1, and keep the batch.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v),
+            "You return one number for each latent: sum over the latent dimensions.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v).sum(1, keepdim=True),
+            "One axis too many: the result is (batch,), so sum without keepdim.",
+        ),
+        Mistake(
+            lambda m, v: 2 * _kl_terms(m, v).sum(1),
+            "The factor 1/2 in front of the sum is missing.",
+        ),
+        Mistake(
+            lambda m, v: (_kl_terms(m, v) + 0.5).sum(1),
+            "The -1 is missing: without it the prior itself would have a price. Check: mean 0 and variance 1 must give 0.",
+        ),
+        Mistake(
+            lambda m, v: (_kl_terms(m, v)).sum(1) + 0.5 * m.shape[1] - 0.5,
+            "The -1 stands outside of the sum: it counts once for each latent dimension.",
+        ),
+        Mistake(
+            lambda m, v: (_kl_terms(m, v) + 1).sum(1),
+            "+1 in place of -1. Check: mean 0 and variance 1 must give 0.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + (v / 2).exp() - v - 1).sum(1),
+            "You put in the standard deviation for the variance: sigma squared is exp(log_variance), without a half.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + (2 * v).exp() - 2 * v - 1).sum(1),
+            "You read log_variance as the log of the standard deviation: it is the log of the *variance*, so there is no factor 2.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + v.exp().square() - v - 1).sum(1),
+            "You squared the variance: exp(log_variance) already is sigma squared.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + v - v.log() - 1).sum(1),
+            "You read log_variance as the variance: it is its logarithm, so take exp where the equation has sigma squared.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + v.square() - v - 1).sum(1),
+            "You squared log_variance: sigma squared is exp(log_variance).",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + v.exp() + v - 1).sum(1),
+            "The log-variance has the wrong sign: it is subtracted.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + v.exp() - 1).sum(1),
+            "The term - log sigma squared is missing: without it nothing keeps the variance from shrinking to zero.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (v.exp() - v - 1).sum(1) + 0 * m.sum(1),
+            "The term mean squared is missing: without it codes may run away from the origin for free.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m + v.exp() - v - 1).sum(1),
+            "The mean is not squared.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * (m.abs() + v.exp() - v - 1).sum(1),
+            "You took the absolute value of the mean: its square is asked for.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * ((m.square() + 1) * (-v).exp() + v - 1).sum(1),
+            "This is the KL the other way round, from the prior to the code: the KL is not symmetric.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v).sum(1) / math.log(2),
+            "Your result is in bits: nats are asked for, with the natural logarithm.",
+        ),
+        Mistake(
+            lambda m, v: (0.5 * m.square() + v.exp() - v - 1).sum(1),
+            "The factor 1/2 stands on the first term only: it belongs in front of the whole sum.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m, v.detach()).sum(1),
+            "The values are right, but the log-variance is cut off from the graph: the encoder could never learn it.",
+        ),
+        Mistake(
+            lambda m, v: _kl_terms(m.detach(), v).sum(1),
+            "The values are right, but the mean is cut off from the graph: the encoder could never learn it.",
+        ),
+        Mistake(
+            _without_gradient(vae.kl_divergence),
+            "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
+        ),
+    ),
+)
+
+
+def _elbo(logits: Tensor, images: Tensor, mean: Tensor, log_variance: Tensor, beta: float = 1.0) -> Tensor:
+    return vae.bernoulli_log_likelihood(logits, images) - beta * vae.kl_divergence(mean, log_variance)
+
+
+def _bound_cases(draw: Draw, shape: tuple[int, ...], latents: int, *beta: float) -> tuple[Any, ...]:
+    return 2 * draw.normal(*shape), draw.uniform(*shape, low=-1), *_code(draw, shape[0], latents), *beta
+
+
+def _sure(draw: Draw) -> tuple[Tensor, ...]:
+    """A decoder that is sure of itself, and wrong in a few pixels."""
+    ink = torch.sign(draw.normal(2, 1, 4, 4))
+    wrong = torch.ones(2, 1, 4, 4)
+    wrong[:, 0, 1, 1:3] = -1
+    return 130 * ink * wrong, ink, *_code(draw, 2, 3)
+
+
+def _elbo_of(log_likelihood: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The bound with another reconstruction term."""
+    return lambda l, x, m, v, beta=1.0: log_likelihood(l, x) - beta * vae.kl_divergence(m, v)
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").flatten(1)
+
+
+def _by_hand(logits: Tensor, images: Tensor) -> Tensor:
+    p, t = torch.sigmoid(logits), (images + 1) / 2
+    return (t * p.log() + (1 - t) * (1 - p).log()).flatten(1).sum(1)
+
+
+elbo = Check(
+    name="elbo",
+    signature=("logits", "images", "mean", "log_variance", "beta"),
+    reference=_elbo,
+    holds="one bound for each picture, also at other betas and for a very sure decoder, with gradients",
+    look='02_vae, exercise 3 "The ELBO"',
+    hint="targets = (images + 1) / 2; log-likelihood = minus F.binary_cross_entropy_with_logits(..., reduction=\"none\"), summed over a picture; "
+    "minus beta times your KL divergence.",
+    not_a_number="Your result holds NaN or infinity: where the decoder is very sure, sigmoid rounds to 0 or 1, and its logarithm to minus infinity. "
+    "F.binary_cross_entropy_with_logits works with the logits themselves and does not overflow.",
+    cases=(
+        Case("3 pictures of 4x4, beta left out", lambda draw: _bound_cases(draw, (3, 1, 4, 4), 2)),
+        Case("2 pictures of 3 channels, beta 4", lambda draw: _bound_cases(draw, (2, 3, 3, 5), 4, 4.0)),
+        Case("1 picture, beta 0.5", lambda draw: _bound_cases(draw, (1, 1, 5, 4), 3, 0.5)),
+        Case("a decoder that is very sure, and wrong in two pixels", _sure),
+    ),
+    hidden_cases=(
+        Case("4 pictures, beta 0", lambda draw: _bound_cases(draw, (4, 1, 3, 3), 5, 0.0)),
+        Case("5 pictures of 2 channels, beta 1", lambda draw: _bound_cases(draw, (5, 2, 4, 2), 1, 1.0)),
+    ),
+    gradients="required",
+    differentiable=("logits", "mean", "log_variance"),
+    mistakes=(
+        Mistake(
+            lambda *args: -_elbo(*args),
+            "This is minus the ELBO, the loss: the bound itself is asked for, to be made large.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, x).sum(1)),
+            "You took the pictures as they are, in [-1, 1], for shares of ink: targets must be in [0, 1], (images + 1) / 2.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, (x + 1) / 2).mean(1)),
+            "You averaged the log-likelihood over the pixels: it is a sum over them, or the KL weighs far too much.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, (x + 1) / 2).mean()),
+            "You averaged the cross-entropy over pixels and batch (its default): take reduction=\"none\" and sum over the values of each picture.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, (x + 1) / 2).sum()),
+            "You summed the cross-entropy over the batch as well: one number for each picture, so flatten(1) and sum over dim=1.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: beta * vae.bernoulli_log_likelihood(l, x) - vae.kl_divergence(m, v),
+            "beta stands on the wrong term: it weighs the KL divergence, not the reconstruction.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: beta * (vae.bernoulli_log_likelihood(l, x) - vae.kl_divergence(m, v)),
+            "beta multiplies the whole bound: it weighs the KL divergence only.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) + beta * vae.kl_divergence(m, v),
+            "You added the KL divergence: it is a price, so it is subtracted from the log-likelihood.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) - vae.kl_divergence(m, v),
+            "beta is not used: it weighs the KL divergence.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) - vae.kl_divergence(m, v) / (beta or 1e-9),
+            "You divided the KL divergence by beta: multiply.",
+        ),
+        Mistake(
+            lambda *args: _elbo(*args).mean(),
+            "You averaged over the batch: one bound for each picture is asked for; the mean comes in the loss.",
+        ),
+        Mistake(
+            lambda *args: _elbo(*args).sum(),
+            "You summed over the batch: one bound for each picture is asked for.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: _cross_entropy(l, (x + 1) / 2).sum(1)),
+            "The reconstruction term has the wrong sign: binary cross-entropy is *minus* the log-likelihood.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: _cross_entropy(l, (x + 1) / 2).sum(1) + beta * vae.kl_divergence(m, v) + 0 * l.sum() - 0.0,
+            "This is minus the ELBO, the loss: the bound itself is asked for, to be made large.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(torch.sigmoid(l), (x + 1) / 2).sum(1)),
+            "The sigmoid is applied twice: F.binary_cross_entropy_with_logits does it by itself, and takes the logits as they are.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -F.binary_cross_entropy(l, (x + 1) / 2, reduction="none").flatten(1).sum(1)),
+            "F.binary_cross_entropy wants probabilities, and you have logits: the variant ..._with_logits takes these.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -F.binary_cross_entropy(torch.sigmoid(l), (x + 1) / 2, reduction="none").flatten(1).sum(1)),
+            "Where the decoder is very sure, sigmoid rounds to 0 or 1 and the logarithm is cut off at -100: F.binary_cross_entropy_with_logits is exact there.",
+        ),
+        Mistake(
+            _elbo_of(_by_hand),
+            "Where the decoder is very sure, sigmoid rounds to 0 or 1 and its logarithm is infinite: F.binary_cross_entropy_with_logits does not overflow.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -(torch.sigmoid(l) - (x + 1) / 2).square().flatten(1).sum(1)),
+            "You took the squared error: a pixel is a coin here, so its log-likelihood is minus the binary cross-entropy.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -(2 * torch.sigmoid(l) - 1 - x).square().flatten(1).sum(1)),
+            "You took the squared error between pictures: a pixel is a coin here, so its log-likelihood is minus the binary cross-entropy.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, (x > 0).to(x.dtype)).sum(1)),
+            "You rounded the pictures to black and white: grey values are shares of ink, (images + 1) / 2.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, x.clamp(0, 1)).sum(1)),
+            "You clamped the pictures to [0, 1]: that turns all below middle grey into paper. Rescale them, (images + 1) / 2.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy((l + 1) / 2, (x + 1) / 2).sum(1)),
+            "You rescaled the logits too: only pictures are in [-1, 1], a logit may be any number.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy((x + 1) / 2, torch.sigmoid(l)).sum(1)),
+            "Arguments swapped: in F.binary_cross_entropy_with_logits the logits come first, then the targets.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: ((x + 1) / 2 * F.logsigmoid(l)).flatten(1).sum(1)),
+            "Half of the likelihood is missing: paper counts too, (1 - t) log(1 - s).",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) - beta * _kl_terms(m, v).mean(1),
+            "In the KL you averaged over the latent dimensions: it is a sum over them.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) - beta * vae.kl_divergence(m, v).mean(),
+            "You averaged the KL over the batch before subtracting it: each picture has a price of its own.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) + 0 * m.sum(1) + 0 * v.sum(1),
+            "The KL divergence is missing: subtract beta times it.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) - beta * vae.kl_divergence(m.detach(), v.detach()),
+            "The values are right, but the KL divergence is cut off from the graph: its price would never be paid in training.",
+        ),
+        Mistake(
+            _without_gradient(_elbo),
+            "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
+        ),
+    ),
+)
+
+
+def _decoder(draw: Draw, latents: int, *shape: int) -> Network:
+    size = math.prod(shape)
+    return Network((1.5 * draw.normal(size, latents),), (draw.normal(size),), shape)
+
+
+def _sample(decode_logits: Callable[[Tensor], Tensor], noise: Tensor) -> Tensor:
+    with torch.no_grad():
+        return 2 * torch.sigmoid(decode_logits(noise)) - 1
+
+
+def _sample_of(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    """A sampler that turns logits into pictures by `function`."""
+    return _without_gradient(lambda decode_logits, noise: function(decode_logits(noise)))
+
+
+sample = Check(
+    name="sample",
+    signature=("decode_logits", "noise"),
+    reference=_sample,
+    holds="pictures in [-1, 1] from the given noise, without a gradient",
+    look='02_vae, exercise 4 "Sampling"',
+    hint="decode_logits(noise), sigmoid, then from [0, 1] to [-1, 1] by 2 p - 1, all of it under torch.no_grad().",
+    cases=(
+        Case("3 codes of 2 numbers, pictures of 4x4", lambda draw: (_decoder(draw, 2, 1, 4, 4), draw.normal(3, 2))),
+        Case("1 code of 5 numbers, pictures of 3 channels", lambda draw: (_decoder(draw, 5, 3, 2, 3), draw.normal(1, 5))),
+    ),
+    hidden_cases=(Case("6 codes of 3 numbers", lambda draw: (_decoder(draw, 3, 1, 3, 3), draw.normal(6, 3))),),
+    gradients="forbidden",
+    mistakes=(
+        Mistake(_sample_of(lambda l: l), "You return the logits: a sigmoid makes probabilities of them, and 2 p - 1 pictures."),
+        Mistake(
+            _sample_of(torch.sigmoid),
+            "You return probabilities in [0, 1]: pictures are in [-1, 1], so rescale them, 2 p - 1.",
+        ),
+        Mistake(_sample_of(lambda l: 2 * l - 1), "The sigmoid is missing: the decoder gives logits, not probabilities."),
+        Mistake(
+            _sample_of(lambda l: (2 * l - 1).clamp(-1, 1)),
+            "You clamped the logits in place of a sigmoid: a logit may be any number, the sigmoid turns it into a probability.",
+        ),
+        Mistake(
+            _sample_of(lambda l: l.clamp(-1, 1)),
+            "You clamped the logits in place of a sigmoid: a logit may be any number, the sigmoid turns it into a probability.",
+        ),
+        Mistake(
+            _sample_of(torch.tanh),
+            "tanh(a) is nearly it, but not quite: 2 sigmoid(a) - 1 equals tanh(a / 2).",
+        ),
+        Mistake(
+            _sample_of(lambda l: (torch.sigmoid(l) + 1) / 2),
+            "You rescaled the wrong way: (p + 1) / 2 leads from [-1, 1] to [0, 1], and you need 2 p - 1.",
+        ),
+        Mistake(
+            _sample_of(lambda l: 2 * torch.sigmoid(l)),
+            "The -1 is missing: 2 p lies in [0, 2], pictures in [-1, 1].",
+        ),
+        Mistake(
+            _sample_of(lambda l: torch.sigmoid(2 * l - 1)),
+            "First the sigmoid, then 2 p - 1: you rescaled before the sigmoid.",
+        ),
+        Mistake(
+            _sample_of(lambda l: 2 * torch.bernoulli(torch.sigmoid(l)) - 1),
+            "You toss the coins: here the probability itself is shown as grey, so no further draw is needed.",
+        ),
+        Mistake(
+            _sample_of(lambda l: 2 * (l > 0).to(l.dtype) - 1),
+            "You rounded to black and white: show the probability itself as grey, 2 p - 1.",
+        ),
+        Mistake(
+            _without_gradient(lambda decode, noise: 2 * torch.sigmoid(decode(torch.randn_like(noise))) - 1),
+            "You draw codes of your own and ignore the argument `noise`: it is the draw from the prior.",
+        ),
+        Mistake(
+            _without_gradient(lambda decode, noise: 2 * torch.sigmoid(decode(torch.sigmoid(noise))) - 1),
+            "You put the noise through a sigmoid: it is the code as it stands. The sigmoid belongs behind the decoder.",
+        ),
+        Mistake(
+            lambda decode, noise: 2 * torch.sigmoid(decode(noise)) - 1,
+            "The pictures are right, but they carry the graph that made them: work under torch.no_grad().",
+        ),
+        Mistake(
+            _sample_of(lambda l: 2 * torch.softmax(l.flatten(1), 1).view_as(l) - 1),
+            "softmax makes the pixels of a picture compete with each other: each is a coin of its own, so take the sigmoid.",
+        ),
+    ),
+)
+
+
+def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    return F.one_hot(labels, num_classes).float()
+
+
+def _labelled(draw: Draw, batch: int, features: int, num_classes: int, highest: int) -> tuple[Tensor, Tensor, int]:
+    return draw.normal(batch, features), draw.integers(highest, batch), num_classes
+
+
+append_label = Check(
+    name="append_label",
+    signature=("features", "labels", "num_classes"),
+    reference=vae.append_label,
+    holds="features first, then the one-hot label of full length, with gradient",
+    look='02_vae, exercise 5 "Conditional VAE"',
+    hint="F.one_hot(labels, num_classes) has the right length; torch.cat([...], dim=1) puts it behind the features.",
+    cases=(
+        Case("4 codes of 3 numbers, 10 classes", lambda draw: _labelled(draw, 4, 3, 10, 8)),
+        Case("5 codes of 5 numbers, 5 classes", lambda draw: (draw.normal(5, 5), torch.tensor([3, 0, 1, 3, 2]), 5)),
+        Case("1 code of 2 numbers, label 0 of 3", lambda draw: (draw.normal(1, 2), torch.tensor([0]), 3)),
+    ),
+    hidden_cases=(
+        Case("6 codes of 4 numbers, the last of 7 classes among them", lambda draw: (draw.normal(6, 4), torch.tensor([6, 0, 1, 6, 5, 2]), 7)),
+        Case("3 codes of 2 numbers, 62 classes", lambda draw: _labelled(draw, 3, 2, 62, 60)),
+    ),
+    gradients="required",
+    differentiable=("features",),
+    mistakes=(
+        Mistake(
+            lambda x, y, n: torch.cat([x, y[:, None].to(x.dtype)], 1),
+            "You appended the label as one number: then 8 is twice a 4. Append a one-hot vector of length num_classes.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, y[:, None].to(x.dtype) / n], 1),
+            "You appended the label as one scaled number: labels have no order. Append a one-hot vector of length num_classes.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([_one_hot(y, n), x], 1),
+            "The label comes first: features first, then the label.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, F.one_hot(y).float()], 1),
+            "The one-hot vector is as long as the largest label of *this batch*: tell F.one_hot the number of classes, or the length changes with each batch.",
+        ),
+        Mistake(
+            lambda x, y, n: x + _one_hot(y, n),
+            "You added the label to the features: append it behind them, torch.cat.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, _one_hot(y, n)], 0),
+            "You appended below (dim=0) what belongs behind (dim=1): each row is one picture.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, y], 1),
+            "The labels have one axis only, and they are numbers: make a one-hot vector of each first, F.one_hot(labels, num_classes).",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, _one_hot((y - 1) % n, n)], 1),
+            "The one stands one place too early: label 0 belongs to the first place.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, _one_hot((y + 1) % n, n)], 1),
+            "The one stands one place too late: label 0 belongs to the first place.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, _one_hot(y, n + 1)], 1),
+            "The one-hot vector is one place too long: labels run from 0 to num_classes - 1.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, y[:, None].expand(-1, n).to(x.dtype)], 1),
+            "You repeat the label num_classes times: a one-hot vector is zero but for a one at the label's place.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, 2 * _one_hot(y, n) - 1], 1),
+            "Your label vector is -1 where it should be 0: only pictures are scaled to [-1, 1].",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, 1 - _one_hot(y, n)], 1),
+            "Zeros and ones are swapped: all zeros but for a one at the label's place.",
+        ),
+        Mistake(lambda x, y, n: _one_hot(y, n) + 0 * x.sum(), "The features are missing: put the label behind them."),
+        Mistake(
+            lambda x, y, n: torch.cat([x, torch.ones(len(x), n)], 1),
+            "You appended ones in every place: a one stands at the label's place only.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x.detach(), _one_hot(y, n)], 1),
+            "The values are right, but the features are cut off from the graph: nothing in front of this layer could learn.",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, _one_hot(y, n)], 1).long(),
+            "The result has become integers, and the features are rounded: turn the label to the dtype of the features, not the other way.",
+        ),
+    ),
+)
+
+
+def _weights(draw: Draw, samples: int, batch: int, around: float = -3.0) -> tuple[Tensor, Tensor]:
+    return around + 2 * draw.normal(samples, batch), 1.5 * draw.normal(samples, batch)
+
+
+def _importance_weighted_bound(log_joint: Tensor, log_posterior: Tensor) -> Tensor:
+    return torch.logsumexp(log_joint - log_posterior, dim=0) - math.log(log_joint.shape[0])
+
+
+importance_weighted_bound = Check(
+    name="importance_weighted_bound",
+    signature=("log_joint", "log_posterior"),
+    reference=_importance_weighted_bound,
+    holds="the log of the mean weight, for weights of any size, with gradients",
+    look='02_vae, exercise 6 "A tighter bound"',
+    hint="log weights = log_joint - log_posterior; torch.logsumexp over the samples (dim=0); minus the log of their number.",
+    not_a_number="Your result holds NaN or infinity: exp of a log weight of thousands of nats overflows, or rounds to 0. "
+    "torch.logsumexp adds up in log space.",
+    cases=(
+        Case("5 samples of 3 pictures", lambda draw: _weights(draw, 5, 3)),
+        Case("3 samples of 4 pictures, hundreds of nats", lambda draw: _weights(draw, 3, 4, -700.0)),
+        Case("4 samples of 4 pictures", lambda draw: _weights(draw, 4, 4)),
+        Case("1 sample: the ELBO itself", lambda draw: _weights(draw, 1, 2)),
+    ),
+    hidden_cases=(
+        Case("50 samples of 1 picture", lambda draw: _weights(draw, 50, 1)),
+        Case("2 samples of 6 pictures, large densities", lambda draw: _weights(draw, 2, 6, 400.0)),
+    ),
+    gradients="required",
+    differentiable=("log_joint", "log_posterior"),
+    mistakes=(
+        Mistake(
+            lambda j, q: (j - q).mean(0),
+            "You averaged the *logs*: that is the plain ELBO. The bound is tighter because the mean comes first, then the log.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0),
+            "This is the log of the *sum* of the weights: for the mean, subtract the log of the number of samples.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 1) - math.log(j.shape[1]),
+            "You went over the batch (dim=1): the mean is over the samples, dim=0, and the batch stays.",
+        ),
+        Mistake(
+            lambda j, q: (j - q).exp().mean(0).log(),
+            "exp of hundreds of nats rounds to 0 or overflows: add up in log space with torch.logsumexp.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(q - j, 0) - math.log(len(j)),
+            "The weight is upside down: p over q, so log_joint - log_posterior.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j + q, 0) - math.log(len(j)),
+            "You added the two logs, which multiplies p and q: the weight is p / q, so subtract.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j / q, 0) - math.log(len(j)),
+            "You divided the logs: the log of p / q is a difference, log_joint - log_posterior.",
+        ),
+        Mistake(
+            lambda j, q: (torch.logsumexp(j - q, 0) - math.log(len(j))).mean(),
+            "You averaged over the batch: one bound for each picture is asked for.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) - math.log(j.shape[1]),
+            "You subtracted the log of the batch size: it is the number of *samples*, the first axis.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) / len(j),
+            "You divided the log by the number of samples: inside of the log that is a subtraction, - log K.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) - len(j),
+            "You subtracted K: it is log K that has to come off.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) + math.log(len(j)),
+            "log K has the wrong sign: a mean is smaller than a sum, so subtract it.",
+        ),
+        Mistake(
+            lambda j, q: (j - q).amax(0),
+            "You took the largest weight: the log of the *mean* weight is asked for.",
+        ),
+        Mistake(
+            lambda j, q: (j - q).sum(0),
+            "You summed the logs, which multiplies the weights: add up the weights themselves, with torch.logsumexp.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j, 0) - torch.logsumexp(q, 0),
+            "You averaged p and q apart: each draw has its own weight p / q, and the mean goes over these.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j + 0 * q, 0) - math.log(len(j)),
+            "log_posterior is not used: the weight of a draw is p / q.",
+        ),
+        Mistake(
+            lambda j, q: math.log(len(j)) - torch.logsumexp(j - q, 0),
+            "The sign is turned: this is minus the bound.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q.detach(), 0) - math.log(len(j)),
+            "The values are right, but log_posterior is cut off from the graph: the encoder could not learn from it.",
+        ),
+        Mistake(
+            _without_gradient(_importance_weighted_bound),
+            "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
+        ),
+    ),
+)

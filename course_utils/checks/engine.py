@@ -1,0 +1,520 @@
+"""The engine behind every check: it asks an answer for results on some cases and says, as a teacher would, what is wrong.
+
+A check is declared: a reference, cases, and the known mistakes, each a wrong function with a sentence. The engine looks in this order: is
+it written, does it run, type, shape, dtype, device, does a gradient flow, values, gradients, inputs unchanged. What fails is then compared
+with what each known wrong function returns: the one that fails alike gives its sentence.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_utils.checks.perform import Answer, Call, Description, Failure, Request
+from course_utils.checks.plain import Seen, Unknown
+from course_utils.checks.subjects import Forged, InChild, InNotebook, Subject, SubjectLost
+
+
+class CheckFailed(AssertionError):
+    """An answer that does not hold yet. Shown as a few lines, in Jupyter without a traceback.
+
+    Attributes:
+        exercise: name of the check.
+        sentence: what is wrong.
+        details: lines (label, text): the case, what was expected, what came, where to look.
+    """
+
+    def __init__(self, exercise: str, sentence: str, details: Sequence[tuple[str, str]] = ()):
+        self.exercise, self.sentence, self.details = exercise, sentence, tuple(details)
+        super().__init__(exercise, sentence, self.details)
+
+    def __str__(self) -> str:
+        lines = [f"{self.exercise}: not yet. {self.sentence}"]
+        return "\n".join(lines + [f"  {label:<9} {text}" for label, text in self.details])
+
+    def _render_traceback_(self, *_: object) -> list[str]:
+        first, *rest = str(self).split("\n")
+        return [f"\x1b[31m{first}\x1b[0m", *rest]  # red
+
+
+class Draw:
+    """Random inputs for cases: all from one seed, on the CPU."""
+
+    def __init__(self, seed: int):
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Standard normal numbers."""
+        return torch.randn(*shape, generator=self.generator, dtype=dtype)
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Numbers evenly from [low, high)."""
+        return low + (high - low) * torch.rand(*shape, generator=self.generator)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers (int64) from 0 to high - 1."""
+        return torch.randint(high, shape, generator=self.generator)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One situation to try an answer in.
+
+    Args:
+        name: what the reader is told of it: "3 codes of 5 numbers".
+        make: builds what is asked from a `Draw`: the arguments in order (a tuple), or a whole request.
+    """
+
+    name: str
+    make: Callable[[Draw], tuple[Any, ...] | Request]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known wrong answer and the sentence that a teacher would say to it."""
+
+    wrong: Callable[..., Any]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """The check of one exercise. Call it with the answer: it prints a line if all holds, and raises `CheckFailed` if not.
+
+    Args:
+        name: of the function or class that the exercise asks for.
+        signature: names of the arguments in order; those of the constructor for a class.
+        reference: the right answer.
+        holds: what is proven by success, for the line that is printed.
+        look: notebook and exercise, for the message.
+        hint: where to look or what to try when no known mistake fits.
+        cases: tried in the notebook.
+        hidden_cases: tried in addition when graded; the visible ones are tried again then, on other seeds.
+        mistakes: known wrong answers.
+        gradients: "required" if gradients must flow to every tensor named in `differentiable`, "forbidden" if none may, or "free".
+        differentiable: names of the arguments to differentiate by.
+        relative, absolute: tolerances of the values.
+        align: makes a result comparable where the exercise leaves a choice: (value, expected value) -> value.
+        not_a_number: what to say where the answer gives NaN or infinity and the reference does not.
+    """
+
+    name: str
+    signature: tuple[str, ...]
+    reference: Callable[..., Any]
+    holds: str
+    look: str
+    hint: str
+    cases: tuple[Case, ...]
+    mistakes: tuple[Mistake, ...]
+    hidden_cases: tuple[Case, ...] = ()
+    gradients: str = "free"
+    differentiable: tuple[str, ...] = ()
+    relative: float = 1e-4
+    absolute: float = 1e-5
+    align: Callable[[Any, Any], Any] | None = None
+    not_a_number: str = "Your result holds NaN or infinity: somewhere you divide by zero, or take a root or logarithm of what is not positive."
+
+    def __call__(self, answer: Any, *, hidden: bool = False) -> None:
+        """Check `answer`, the function or class itself (or a subject), and print one line if it holds.
+
+        Args:
+            hidden: try further cases and other seeds, as grading does.
+
+        Raises:
+            CheckFailed: with what was expected, what came, and which mistake it is.
+        """
+        subject = answer if isinstance(answer, (InNotebook, InChild)) else InNotebook(answer, self.name)
+        tried = self.tried(hidden)
+        try:
+            self._look_over(subject.look())
+            answers = [subject.answer(request) for _, request in tried]
+        except Forged as error:
+            raise CheckFailed(self.name, f"No honest answer: {error}.") from None
+        except SubjectLost as error:
+            raise CheckFailed(self.name, f"No answer: {error}.", self._where()) from None
+        failed = self.verdict(answers, tried)
+        if failed is not None:
+            raise failed from None
+        print(f"{self.name} holds{' in the hidden cases' if hidden else ''}: {self.holds} ({len(tried)} cases).")
+
+    def tried(self, hidden: bool = False) -> list[tuple[str, Request]]:
+        """The cases by name, with the requests that they make."""
+        plan = [(case, 11) for case in self.cases]
+        if hidden:
+            plan = [(case, seed) for seed in (1009, 2003) for case in self.cases + self.hidden_cases]
+        made = []
+        for number, (case, seed) in enumerate(plan):
+            request = case.make(Draw(seed + 31 * number))
+            if isinstance(request, tuple):
+                asked = self.differentiable if self.gradients != "free" else ()
+                request = Call(dict(zip(self.signature, request, strict=False)), asked)
+            made.append((case.name, request))
+        return made
+
+    def verdict(self, answers: Sequence[Answer], tried: Sequence[tuple[str, Request]]) -> CheckFailed | None:
+        """What is wrong with `answers` to the requests `tried`, or None."""
+        expected = self.answers_of(self.reference, tried)
+        for aspect in (_failure, _nothing, _kind, _shape, _dtype, _device, self._flow, self._value, _slope, _changed):
+            for (name, request), right, got in zip(tried, expected, answers, strict=True):
+                found = aspect(right, got, self)
+                if found is None:
+                    continue
+                if aspect is _failure:
+                    found = _with_hint(found, got.failure, self)
+                sentence = None if got.failure is not None and got.failure.unwritten else self.mistake(answers, tried)
+                general = self._relation(expected, answers) if aspect == self._value else None
+                general = general or (_DRAWS if got.drew and not right.drew and aspect == self._value else None)
+                first, details = found
+                if sentence or general:
+                    details = details if first == _DIFFERS else [("Found", first), *details]
+                    first = sentence or general or first
+                return CheckFailed(self.name, first, [("Case", name), *details, *self._where(recognised=sentence is not None)])
+        return None
+
+    def answers_of(self, function: Callable[..., Any], tried: Sequence[tuple[str, Request]]) -> list[Answer]:
+        """What `function`, of this process, answers."""
+        subject = InNotebook(function)
+        return [subject.answer(request) for _, request in tried]
+
+    def mistake(self, answers: Sequence[Answer], tried: Sequence[tuple[str, Request]]) -> str | None:
+        """The sentence of the known mistake that gives `answers`: alike in everything, or else in its values."""
+        known = [(mistake, self.answers_of(mistake.wrong, tried)) for mistake in self.mistakes]
+        for alike in (self.alike, self._alike_but_for_events, self._alike_in_value):
+            for mistake, wrong in known:
+                if all(alike(mine, its) for mine, its in zip(answers, wrong, strict=True)):
+                    return mistake.sentence
+        return None
+
+    def alike(self, a: Answer, b: Answer) -> bool:
+        """Whether two answers are equal in values, gradients, events and all."""
+        return self._alike_but_for_events(a, b) and a.events == b.events
+
+    def _alike_but_for_events(self, a: Answer, b: Answer) -> bool:
+        if not self._alike_in_value(a, b) or a.changed != b.changed or a.gradients.keys() != b.gradients.keys():
+            return False
+        if not all(_similar(a.gradients[name], b.gradients[name]) for name in a.gradients):
+            return False
+        return self.gradients == "free" or _graphs(a.value) == _graphs(b.value)
+
+    def _alike_in_value(self, a: Answer, b: Answer) -> bool:
+        if a.failure is not None or b.failure is not None:
+            return a.failure is not None and b.failure is not None and _gist(a.failure) == _gist(b.failure)
+        if any(aspect(a, b, self) is not None for aspect in (_kind, _shape, _dtype, _device)):
+            return False
+        return self._first_difference(a.value, b.value, nan_equal=True) is None
+
+    def _look_over(self, found: Description) -> None:
+        arguments = ", ".join(self.signature)
+        if found.kind == "missing":
+            if found.failure is not None:
+                first, details = _with_hint(_failure_text(found.failure), found.failure, self)
+                raise CheckFailed(self.name, f"There is no `{self.name}`, for a cell before it fails. {first}", [*details, *self._where()])
+            raise CheckFailed(self.name, f"There is no `{self.name}`: run its cell, and keep the name that the exercise gives.", self._where())
+        if found.kind == "module" or found.kind == "other":
+            advice = f"Pass `{self.name}` itself, without calling it: `check.{_check_name(self.name)}({self.name})`."
+            raise CheckFailed(self.name, f"This is no function or class but a {found.type_name}. {advice}", self._where())
+        plain_order = sorted(found.parameters) == sorted(self.signature) and len(self.signature) > 1
+        if plain_order and found.parameters != self.signature:
+            raise CheckFailed(
+                self.name,
+                "The arguments stand in another order than in the exercise, so each call would mix them up.",
+                [("Expected", f"{self.name}({arguments})"), ("Got", f"{self.name}({', '.join(found.parameters)})"), *self._where()],
+            )
+
+    def _where(self, recognised: bool = False) -> list[tuple[str, str]]:
+        return [("Look at", self.look)] if recognised else [("Hint", self.hint), ("Look at", self.look)]
+
+    def _flow(self, right: Answer, got: Answer, _: "Check") -> "Finding":
+        if self.gradients == "required":
+            cut = [name for name, gradient in right.gradients.items() if gradient is not None and got.gradients.get(name) is None]
+            if cut:
+                names = " and ".join(f"`{name}`" for name in cut[:3])
+                return (
+                    f"The values may be right, but no gradient flows from your result back to {names}, so nothing could be learned through it.",
+                    [("Expected", "a graph to every input: no detach(), .data, item(), numpy() or torch.no_grad() on the way")],
+                )
+        if self.gradients == "forbidden" and any(_graphs(got.value)):
+            return (
+                "Your result still carries a gradient, and with it the whole graph that made it in memory.",
+                [("Expected", "a tensor with requires_grad=False"), ("Got", "requires_grad=True")],
+            )
+        return None
+
+    def _value(self, right: Answer, got: Answer, _: "Check") -> "Finding":
+        difference = self._first_difference(right.value, got.value)
+        if difference is None:
+            return None
+        name, expected, came = difference
+        if not torch.isfinite(came).all() and torch.isfinite(expected).all():
+            return (self.not_a_number, [("Expected", name + numbers(expected)), ("Got", name + numbers(came))])
+        details = [("Expected", name + numbers(expected)), ("Got", name + numbers(came))]
+        if expected.numel() > _SHOWN:
+            gap = (expected.double() - came.double()).abs()
+            place = [int(i) for i in torch.unravel_index(gap.nan_to_num(0).argmax(), gap.shape)]
+            there = f"{_rounded(came[tuple(place)].item())} where {_rounded(expected[tuple(place)].item())} belongs"
+            details.append(("Largest", f"difference at {place}: {there}"))
+        return (_DIFFERS, details)
+
+    def _first_difference(self, right: Any, got: Any, nan_equal: bool = False) -> tuple[str, Tensor, Tensor] | None:
+        """The first leaf of two values of equal structure that differs: its name, and both tensors."""
+        if self.align is not None:
+            got = self.align(got, right)
+        for (name, a), (_, b) in zip(_leaves(right), _leaves(got), strict=True):
+            if isinstance(a, (Unknown, str)) or a is None:
+                continue
+            x, y = (_as_tensor(leaf) for leaf in (a, b))
+            if not _close(x, y, self.relative, self.absolute):
+                return name, x, y
+        return None
+
+    def _relation(self, expected: Sequence[Answer], answers: Sequence[Answer]) -> str | None:
+        """A factor or a constant between what was expected and what came, if there is one that holds everywhere."""
+        if any(answer.failure is not None for answer in answers) or self.align is not None:
+            return None
+        pairs = []
+        for right, got in zip(expected, answers, strict=True):
+            pairs += [(_as_tensor(a), _as_tensor(b)) for (_, a), (_, b) in zip(_leaves(right.value), _leaves(got.value), strict=True)]
+        right_all = torch.cat([a.double().flatten() for a, _ in pairs])
+        got_all = torch.cat([b.double().flatten() for _, b in pairs])
+        if not (torch.isfinite(got_all).all() and torch.isfinite(right_all).all()) or len(right_all) < 4:
+            return None
+        factor = ((right_all @ got_all) / (right_all @ right_all).clamp(min=1e-12)).item()
+        scale = right_all.abs().max().item()
+        if abs(factor) > 1e-3 and _close(got_all, factor * right_all, 1e-3, 1e-3 * scale):
+            if abs(factor + 1) < 1e-3:
+                return "Your result is exactly the negative of the right one: look for a turned sign."
+            return f"Your result is {_rounded(factor)} times the right one, in every case: look for a missing or extra factor."
+        shift = (got_all - right_all).mean().item()
+        if _close(got_all - shift, right_all, 1e-3, 1e-3 * scale):
+            return f"Your result differs from the right one by the same amount everywhere ({_rounded(shift)}): look for a missing or extra constant."
+        return None
+
+
+Finding = tuple[str, list[tuple[str, str]]] | None
+
+_DIFFERS = "It runs, and type and shape are right, but the values are not."
+_DRAWS = "Your code draws random numbers of its own: all randomness must come in through the arguments, or no result can be repeated."
+_SHOWN = 6
+
+
+def numbers(tensor: Tensor) -> str:
+    """A tensor in a few rounded numbers: "[1.25, -0.5, 3]", and its shape if there are more."""
+    if tensor.dim() == 0:
+        return _rounded(tensor.item())
+    flat = tensor.flatten()
+    shown = ", ".join(_rounded(value) for value in flat[:_SHOWN].tolist())
+    return f"[{shown}]" if len(flat) <= _SHOWN and tensor.dim() == 1 else f"[{shown}{', ...' if len(flat) > _SHOWN else ''}] of shape {tuple(tensor.shape)}"
+
+
+def _rounded(value: Any) -> str:
+    if isinstance(value, (bool, int, complex)):
+        return str(value)
+    return str(value) if not math.isfinite(value) else f"{value:.4g}"
+
+
+def _check_name(name: str) -> str:
+    return name.lower()
+
+
+def _leaves(value: Any, name: str = "") -> Iterable[tuple[str, Any]]:
+    """All leaves of a value with names such as "encode: " or "second: "."""
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from _leaves(value[key], f"{name}{key}: ")
+    elif isinstance(value, (tuple, list)):
+        ordinals = itertools.chain(("first", "second", "third", "fourth"), itertools.count(5))
+        for ordinal, item in zip(ordinals, value, strict=False):
+            yield from _leaves(item, f"{name}{ordinal}: ")
+    else:
+        yield name, value
+
+
+def _graphs(value: Any) -> list[bool]:
+    return [leaf.requires_grad for _, leaf in _leaves(value) if isinstance(leaf, Seen)]
+
+
+def _as_tensor(leaf: Any) -> Tensor:
+    return leaf.data if isinstance(leaf, Seen) else torch.tensor(math.nan if not isinstance(leaf, (bool, int, float)) else leaf)
+
+
+def _close(a: Tensor, b: Tensor, relative: float, absolute: float) -> bool:
+    if a.shape != b.shape:
+        return False
+    if a.is_complex() or b.is_complex():
+        return bool(torch.allclose(a.to(torch.complex128), b.to(torch.complex128), relative, absolute, equal_nan=True))
+    return bool(torch.allclose(b.double(), a.double(), relative, absolute, equal_nan=True))
+
+
+def _similar(a: Tensor | None, b: Tensor | None) -> bool:
+    """Whether two gradients are equal, to a thousandth of the largest entry."""
+    if a is None or b is None:
+        return a is None and b is None
+    largest = b.double().abs().nan_to_num(0, 0, 0).max().item() if b.numel() else 0.0
+    return _close(a, b, 1e-3, 1e-3 * max(largest, 1e-3))
+
+
+def _gist(failure: Failure) -> tuple[str, str]:
+    return failure.type_name, "".join(c for c in failure.message if not c.isdigit())[:60]
+
+
+def _failure(right: Answer, got: Answer, check: Check) -> Finding:
+    return None if got.failure is None else _failure_text(got.failure)
+
+
+def _failure_text(failure: Failure) -> tuple[str, list[tuple[str, str]]]:
+    if failure.unwritten:
+        return "This is not written yet: replace `raise NotImplementedError()` by your code.", []
+    if failure.type_name == "WrongParameters":
+        return failure.message.split(". ")[0].capitalize() + ".", [("Found", failure.message)]
+    place = f"line {failure.line_number}: {failure.line}" if failure.line else ""
+    first = f"Your code stops with {failure.type_name}: {_shortened(failure.message)}"
+    return first, [("At", place)] if place else []
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+_HINTS = {
+    "must match the size of tensor": "Two tensors do not fit together. Print both shapes just before this line; keepdim=True often mends it.",
+    "shapes cannot be multiplied": "In a @ b the last size of a must be the one but last of b. Print both shapes just before this line.",
+    "must have same number of dimensions": "The two tensors differ in their number of dimensions: x[:, None] adds one.",
+    "Sizes of tensors must match": "torch.cat joins along one dimension, and all others must agree. Print the shapes just before this line.",
+    "Dimension out of range": "This tensor has fewer dimensions than the `dim` that you name. Print its shape just before this line.",
+    "is invalid for input of size": "The number of values does not fit the shape that you ask for. Keep the batch: x.flatten(1), x.unflatten(1, ...).",
+    "Expected all tensors to be on the same device": "Make new tensors where the arguments are: torch.zeros_like(x), or device=x.device.",
+    "positional argument": "Keep the arguments of the exercise, in their order.",
+    "unexpected keyword argument": "A function is called with an argument that it does not have: compare with its signature.",
+    "does not require grad": "The loss does not depend on any parameter through a graph: look for detach(), no_grad() or item() before backward().",
+    "in-place operation": "A tensor that autograd still needs is overwritten. Write x = x + y in place of x += y or x.add_(y).",
+    "inplace operation": "A tensor that autograd still needs is overwritten. Write x = x + y in place of x += y or x.add_(y).",
+    "Boolean value of Tensor": "`if` and `and` want one truth value, a tensor has many: use torch.where, or .all() and .any().",
+    "numpy() on Tensor that requires grad": "Stay in torch: NumPy knows no gradients.",
+    "before Module.__init__() call": "Call super().__init__() first in your __init__.",
+    "has no attribute 'backward'": "The loss must still be a tensor when backward() is called: take .item() afterwards.",
+    "only Tensors of floating point": "Convert to a floating-point dtype first: x.float().",
+    "not defined": "Is the cell with this name above, and has it been run? Is it imported?",
+}
+
+
+def _with_hint(found: tuple[str, list[tuple[str, str]]], failure: Failure | None, check: Check) -> tuple[str, list[tuple[str, str]]]:
+    first, details = found
+    if failure is None or failure.unwritten:
+        return found
+    if failure.type_name == "TypeError" and ("positional argument" in failure.message) and f"{check.name}()" in failure.message:
+        return (
+            "It is called with other arguments than those that it takes: keep the signature of the exercise.",
+            [("Expected", f"{check.name}({', '.join(check.signature)})"), ("Got", _shortened(failure.message))],
+        )
+    for text, hint in _HINTS.items():
+        if text in failure.message:
+            return first, [*details, ("Often", hint)]
+    return found
+
+
+def _nothing(right: Answer, got: Answer, check: Check) -> Finding:
+    empty = [name for (name, leaf) in _leaves(got.value) if leaf is None]
+    if got.value is not None and not (empty and isinstance(got.value, dict)):
+        return None
+    method = empty[0].split(":")[0] if empty else ""
+    where = f"`{method}`" if method not in ("", "loss") else "function"
+    return f"Your {where} returns nothing (None): is there a `return`?", []
+
+
+def _kind(right: Answer, got: Answer, check: Check) -> Finding:
+    for name, expected, came in _paired(right.value, got.value):
+        if _kind_name(expected) != _kind_name(came):
+            details = [("Expected", name + _kind_name(expected)), ("Got", name + _kind_name(came))]
+            return _kind_advice(expected, came), details
+    return None
+
+
+def _paired(right: Any, got: Any, name: str = "") -> Iterable[tuple[str, Any, Any]]:
+    """Pairs of parts of two values, down to where their structures differ."""
+    yield name, right, got
+    if isinstance(right, dict) and isinstance(got, dict):
+        for key in right:
+            yield from _paired(right[key], got.get(key), f"{name}{key}: ")
+    elif type(right) is type(got) and isinstance(right, (tuple, list)):
+        for number, (a, b) in enumerate(zip(right, got, strict=False)):
+            yield from _paired(a, b, f"{name}{('first', 'second', 'third', 'fourth')[number] if number < 4 else number + 1}: ")
+
+
+def _kind_name(value: Any) -> str:
+    if isinstance(value, Seen):
+        return "a tensor"
+    if isinstance(value, Unknown):
+        return f"a value of type {value.type_name}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, dict):
+        return f"a dict of {', '.join(sorted(value))}"
+    if value is None:
+        return "None"
+    return f"a Python {type(value).__name__}"
+
+
+def _kind_advice(expected: Any, came: Any) -> str:
+    if isinstance(came, Unknown) and came.type_name.startswith("numpy"):
+        return "You return a NumPy value: stay in torch from the arguments to the result, for NumPy cuts off gradients."
+    if isinstance(expected, Seen) and isinstance(came, (bool, int, float)):
+        return "You return a plain Python number where a tensor belongs: item() and float() cut off the gradient."
+    if isinstance(expected, Seen) and isinstance(came, (tuple, list)):
+        return f"You return {len(came)} things, but one tensor is asked for."
+    if isinstance(expected, float) and isinstance(came, Seen):
+        return "You return a tensor where a plain Python number is asked for: .item() gives it, and lets go of the graph."
+    if isinstance(expected, tuple) and isinstance(came, Seen):
+        return f"You return one tensor, but {len(expected)} things are asked for."
+    return "What you return has another type than asked for."
+
+
+def _shape(right: Answer, got: Answer, check: Check) -> Finding:
+    for name, expected, came in _paired(right.value, got.value):
+        if isinstance(expected, Seen) and isinstance(came, Seen) and expected.data.shape != came.data.shape:
+            details = [("Expected", f"{name}shape {tuple(expected.data.shape)}"), ("Got", f"{name}shape {tuple(came.data.shape)}")]
+            return "Your result has the wrong shape.", details
+    return None
+
+
+def _dtype(right: Answer, got: Answer, check: Check) -> Finding:
+    for name, expected, came in _paired(right.value, got.value):
+        if isinstance(expected, Seen) and isinstance(came, Seen) and expected.data.dtype != came.data.dtype:
+            details = [("Expected", f"{name}{expected.data.dtype}"), ("Got", f"{name}{came.data.dtype}")]
+            return "Your result has the wrong dtype: it should be that of the arguments.", details
+    return None
+
+
+def _device(right: Answer, got: Answer, check: Check) -> Finding:
+    for name, expected, came in _paired(right.value, got.value):
+        if isinstance(expected, Seen) and isinstance(came, Seen) and expected.device != came.device:
+            details = [("Expected", f"{name}{expected.device}"), ("Got", f"{name}{came.device}")]
+            return "Your result is on another device than the arguments: make no tensor on a fixed device.", details
+    return None
+
+
+def _slope(right: Answer, got: Answer, check: Check) -> Finding:
+    if check.gradients != "required":
+        return None
+    for name, expected in right.gradients.items():
+        came = got.gradients.get(name)
+        if expected is not None and not _similar(came, expected):
+            return (
+                f"The values are right, but the gradient with respect to `{name}` is not: part of the way back is cut, or a value was put in by hand.",
+                [("Expected", f"gradient {numbers(expected)}"), ("Got", "none" if came is None else f"gradient {numbers(came)}")],
+            )
+    return None
+
+
+def _changed(right: Answer, got: Answer, check: Check) -> Finding:
+    if not got.changed:
+        return None
+    names = " and ".join(name if " " in name else f"`{name}`" for name in got.changed)
+    return (
+        f"The result is right, but your code changes {names} in place: whoever called it would find other data than before.",
+        [("Expected", "x + y in place of x += y or x.add_(y), and no x[...] = on an argument")],
+    )

@@ -1,0 +1,248 @@
+"""Where an answer lives, and how a check reaches it: in the notebook, or in a child process. Nothing else is known to a check.
+
+A subject has a `name` and two methods: `look()` gives a `Description` of what stands under the name, `answer(request)` carries out one
+`Call`, `Build` or `Train` and gives an `Answer`.
+
+The child is a plain process that trusts nobody but is not yet a prison: it keeps a crash, an endless loop or a patched
+library away from the check, and lets only plain data through. It does not keep the student's code from the disk.
+"""
+
+import contextlib
+import os
+import queue
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from course_utils import runtime
+from course_utils.checks import perform, plain
+from course_utils.checks.perform import Answer, Description, Failure, Request
+
+
+class SubjectLost(Exception):
+    """The answer's process gave no honest answer: it died, ran out of time, or sent what was not asked for."""
+
+
+class Forged(SubjectLost):
+    """Unasked, malformed or too much data came from the answer's process."""
+
+
+class InNotebook:
+    """An answer in this process: the reader's own function or class."""
+
+    def __init__(self, target: Any, name: str | None = None):
+        self.target = target
+        self.name = name or getattr(target, "__name__", type(target).__name__)
+
+    def look(self) -> Description:
+        """What the answer is, without calling it."""
+        return perform.look_at(self.target)
+
+    def answer(self, request: Request) -> Answer:
+        """What comes of `request`."""
+        return perform.perform(self.target, request)
+
+
+class Child:
+    """A process that runs answers. It is started when first needed, and again after it was lost.
+
+    Each `load` gets a fresh copy of a process in which torch is already imported (by `fork`; on Windows a new process).
+
+    Args:
+        seconds: time limit of one answer.
+        folder: the working folder of the process.
+    """
+
+    def __init__(self, seconds: float = 30.0, folder: Path | None = None):
+        self.seconds = seconds
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._loaded: object = None
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, and all that it started."""
+        self._loaded = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)  # its own session, so its process group bears its number
+            else:
+                process.kill()
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+        process.wait()
+
+    def load(self, pieces: Sequence[tuple[str, str]]) -> dict[str, Failure]:
+        """Forget what was loaded and run the source of `pieces`, (name, source) each, one after the other in one namespace.
+
+        A piece that raises does not keep the next ones from running.
+
+        Returns:
+            what failed, by the name of its piece.
+
+        Raises:
+            SubjectLost: if the process died or took more than `seconds` for a piece.
+        """
+        if self._process is not None and self._loaded is not None:
+            try:
+                unloaded = self._exchange({"do": "unload"})
+            except SubjectLost:
+                self.close()
+            else:
+                if unloaded != "ready":
+                    self.close()
+        if self._process is None:
+            self._start()
+        self._loaded = pieces
+        failures: dict[str, Failure] = {}
+        self._exchange({"do": "load"})
+        for name, source in pieces:
+            result = self._exchange({"do": "run", "name": name, "source": source})
+            with self._distrust():
+                failure = perform.failure_from_plain(result)
+            if failure is not None:
+                failures[name] = failure
+        return failures
+
+    def loaded(self, pieces: object) -> bool:
+        """Whether `pieces`, the same object, are what the process holds."""
+        return self._process is not None and self._loaded is pieces
+
+    def look(self, name: str) -> Description:
+        """What stands under `name`."""
+        result = self._exchange({"do": "look", "name": name})
+        with self._distrust():
+            return perform.description_from_plain(result)
+
+    def answer(self, name: str, request: Request) -> Answer:
+        """What comes of `request` to what stands under `name`."""
+        result = self._exchange({"do": "answer", "name": name, "request": perform.request_to_plain(request)})
+        with self._distrust():
+            return perform.answer_from_plain(result)
+
+    def _start(self) -> None:
+        path = os.pathsep.join(filter(None, [str(runtime.repository()), os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "course_utils.checks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+            start_new_session=True,
+        )
+        self._lines = queue.Queue()
+        threading.Thread(target=_collect, args=(self._process.stdout, self._lines), daemon=True).start()
+        if self._receive(120.0, "the import of torch") != "ready":
+            self._lose(SubjectLost("the process for the answer did not start"))
+
+    def _exchange(self, message: dict[str, Any]) -> Any:
+        if self._process is None or self._process.stdin is None:
+            raise SubjectLost("the process of the answer has ended")
+        if not self._lines.empty() and self._lines.queue[0]:
+            self._lose(Forged("the answer sent data that nobody had asked for"))
+        token = secrets.token_hex(8)
+        try:
+            self._process.stdin.write(plain.encode({**message, "token": token}))
+            self._process.stdin.flush()
+        except OSError:
+            self._lose(SubjectLost("the process of the answer ended by itself (out of memory, or told to exit?)"))
+        reply = self._receive(self.seconds, "this")
+        if type(reply) is not dict or set(reply) != {"token", "result"} or reply["token"] != token:
+            self._lose(Forged("the answer sent data that nobody had asked for"))
+        return reply["result"]
+
+    def _receive(self, seconds: float, what: str) -> Any:
+        try:
+            line = self._lines.get(timeout=seconds)
+        except queue.Empty:
+            self._lose(SubjectLost(f"it took more than {seconds:g} seconds for {what}: is there a loop that never ends?"))
+        if not line:
+            self._lose(SubjectLost("the process of the answer ended by itself (out of memory, or told to exit?)"))
+        with self._distrust():
+            return plain.decode(line)
+
+    @contextlib.contextmanager
+    def _distrust(self) -> Iterator[None]:
+        try:
+            yield
+        except plain.Malformed as error:
+            self._lose(Forged(f"the answer sent {error}"))
+
+    def _lose(self, error: SubjectLost) -> None:
+        self.close()
+        raise error
+
+
+def _collect(stream: Any, lines: "queue.Queue[bytes]") -> None:
+    """Put the lines of `stream` into `lines`; an empty one at its end. A line is cut just above the limit."""
+    with contextlib.suppress(OSError, ValueError):
+        while line := stream.readline(plain.LIMIT + 1):
+            lines.put(line)
+            if len(line) > plain.LIMIT or lines.qsize() > 16:
+                break
+    lines.put(b"")
+
+
+class InChild:
+    """An answer in a child process.
+
+    Args:
+        source: the student's code: one text, or pieces (name, source) that run one after the other.
+        name: of the function or class in it.
+        child: the process to use, where several answers share one; otherwise one of its own, ended by `close`.
+    """
+
+    def __init__(self, source: str | Sequence[tuple[str, str]], name: str, child: Child | None = None):
+        self.name = name
+        self.child = child or Child()
+        self._pieces = [("answer", source)] if isinstance(source, str) else source
+        self._failures: dict[str, Failure] = {}
+
+    def close(self) -> None:
+        """End the process."""
+        self.child.close()
+
+    def look(self) -> Description:
+        """What the answer is. Runs the source first.
+
+        Raises:
+            SubjectLost: as `Child.load`.
+        """
+        self._ready()
+        found = self.child.look(self.name)
+        if found.kind == "missing" and self._failures:
+            return Description("missing", failure=list(self._failures.values())[-1])
+        return found
+
+    def answer(self, request: Request) -> Answer:
+        """What comes of `request`.
+
+        Raises:
+            SubjectLost: if the process died, ran out of time, or sent what was not asked for.
+        """
+        self._ready()
+        return self.child.answer(self.name, request)
+
+    def _ready(self) -> None:
+        if not self.child.loaded(self._pieces):
+            self._failures = self.child.load(self._pieces)
+
+
+Subject = InNotebook | InChild

@@ -1,0 +1,193 @@
+"""The `course` command: its sub-commands, their arguments, exit codes.
+
+0 all is well · 1 it could not be done, or does not hold · 2 the command line is wrong · 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from course_utils.cli.names import Failure, UsageError, nearest
+
+Scale = Literal["smoke", "cpu", "gpu"]
+Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object a row.")]
+Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+OptionalName = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+Names = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
+
+
+def _choose_scale(scale: Scale | None) -> None:
+    if scale is not None:
+        os.environ["COURSE_SCALE"] = scale
+
+
+def list_(as_json: Json = False) -> int:
+    """Every trained thing of the course: its measured quality beside target, chance and ceiling."""
+    from course_utils.cli import trained
+
+    return trained.list_all(as_json)
+
+
+def train(name: Name, scale: Scale | None = None, minutes: float | None = None, seed: int | None = None) -> int:
+    """Train a recipe and keep its checkpoint in data/checkpoints; goes on where an interrupted training stopped.
+
+    Args:
+        name: of the recipe, as `course list` shows it.
+        scale: smoke (seconds), cpu (minutes) or gpu (the paper's size); COURSE_SCALE, or cpu, unless given.
+        minutes: stop after that many minutes; the same command goes on from there.
+        seed: other than the recipe's own.
+    """
+    _choose_scale(scale)
+    from course_utils.cli import trained
+
+    return trained.train(name, minutes, seed)
+
+
+def sample(name: Name, num: int = 32, seed: int = 0, output: Path | None = None) -> int:
+    """Draw pictures from a trained model and write them as one PNG sheet.
+
+    Args:
+        name: of the recipe, as `course list` shows it.
+        num: pictures to draw.
+        seed: of the random draws: the same seed gives the same pictures.
+        output: file to write; NAME.png in this folder unless given.
+    """
+    from course_utils.cli import trained
+
+    return trained.sample(name, num, seed, output)
+
+
+def evaluate(name: Name, quick: bool = False, as_json: Json = False) -> int:
+    """Measure a trained model again, beside what its card says, target, chance and ceiling.
+
+    Args:
+        name: of the recipe, as `course list` shows it.
+        quick: on the small fixed part of the held-out samples that `make test` uses.
+    """
+    from course_utils.cli import trained
+
+    return trained.evaluate(name, quick, as_json)
+
+
+def experiment(
+    name: OptionalName = None,
+    all: bool = False,
+    only: int | None = None,
+    scale: Scale | None = None,
+    as_json: Json = False,
+) -> int:
+    """Run a study of the course, keep its rows in data/experiments, and write docs/claims.md anew.
+
+    Args:
+        name: of the experiment. Without a name and without --all, the experiments are listed.
+        all: run every experiment.
+        only: run this cell of the grid only (the first is 0) and store nothing.
+        scale: smoke, cpu or gpu; COURSE_SCALE, or cpu, unless given.
+    """
+    _choose_scale(scale)
+    from course_utils.cli import studies
+
+    return studies.experiment(name, all, only, as_json)
+
+
+def check(notebook: OptionalName = None, as_json: Json = False) -> int:
+    """Say which exercises of a notebook in work/ hold; without a name, how far each notebook is.
+
+    Args:
+        notebook: name or file, as in 02_vae.
+    """
+    from course_utils.cli import progress
+
+    return progress.check(notebook, as_json)
+
+
+def notebooks(
+    names: Names = (),
+    scale: Scale = "cpu",
+    stale: bool = False,
+    no_execute: bool = False,
+    timeout: int = 1_800,
+) -> int:
+    """Bring the notebooks of solutions/ up to date with their paired text, execute them, store their outputs.
+
+    Args:
+        names: of notebooks or chapters; all unless given.
+        scale: only cpu writes to solutions/; the others write to build/notebooks.
+        stale: only those whose outputs or text are out of date.
+        no_execute: bring text and notebook together, and keep the outputs that are there.
+        timeout: seconds that one cell may take.
+    """
+    from course_utils.cli import notebooks as pipeline
+
+    return pipeline.notebooks(names, scale, stale, run=not no_execute, cell_timeout=timeout)
+
+
+def release() -> int:
+    """Write the student version of every notebook to notebooks/: no answer, no hidden test, no output."""
+    from course_utils.cli import release as pipeline
+
+    return pipeline.release()
+
+
+def doctor(as_json: Json = False) -> int:
+    """What works on this machine (Python, torch, device, disk, fonts, network), and what to do where it does not."""
+    from course_utils.cli import doctor as examination
+
+    return examination.doctor(as_json)
+
+
+COMMANDS = {
+    "list": list_,
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "experiment": experiment,
+    "check": check,
+    "notebooks": notebooks,
+    "release": release,
+    "doctor": doctor,
+}
+DESCRIPTION = (
+    "Generative models, vision and language: train, sample and measure the models of the course, check your exercises, "
+    "make the notebooks. Add --debug, or set COURSE_DEBUG=1, to see where an error comes from."
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one sub-command and return its exit code; errors are raised."""
+    first = next((word for word in arguments if not word.startswith("-")), None)
+    if first is not None and arguments[0] == first:
+        nearest(first, COMMANDS, "sub-command")
+    return tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="course",
+        description=DESCRIPTION,
+        args=list(arguments),
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line, and turn errors into one message on stderr and an exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments or os.environ.get("COURSE_DEBUG", "") not in ("", "0")
+    arguments = [word for word in arguments if word != "--debug"]
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        print("course: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `course list | head`: whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the one place where every error becomes a line for people
+        if debug:
+            raise
+        message = str(error) or type(error).__name__
+        named = isinstance(error, (Failure, UsageError, ValueError, OSError, RuntimeError))
+        print(f"course: {message if named else f'{type(error).__name__}: {message}'}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1

@@ -1,0 +1,257 @@
+"""Scene records: what is in a picture, as integers. Everything else (pictures, captions, answers) is computed from them.
+
+A scene is a 2x2 grid of places on a coloured background, with 1 to 4 objects, at most one a place. An object has a
+shape, a colour, a size and a small jitter of its position.
+
+    scenes = records("train", range(8))              # a function of (split, seed, index), and of nothing else
+    scenes.shape                                     # (8, 4): index into SHAPES for each place, -1 where it is empty
+
+Three things hold by construction:
+
+- Counts, shapes, colours, sizes, places and backgrounds are balanced.
+- No scene of one split occurs in another: a checksum of all that can be seen, modulo 5, is 0, 1 or 2 in `train`,
+  3 in `validation`, 4 in `test` (one jitter of the first object is set so that it is).
+- The pairs of shape and colour in `HELD_OUT` occur in `compositional` only, and there in every scene.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from course_utils.data.scenes.hashing import Draws, keys, mix
+
+SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
+COLORS = ("red", "orange", "yellow", "green", "cyan", "blue", "pink", "black")
+SIZES = ("small", "large")
+PLACES = ("top left", "top right", "bottom left", "bottom right")
+BACKGROUNDS = ("cream", "gray", "sand", "mint", "lavender", "sky")
+MOTIONS = ("moves left", "moves right", "moves up", "moves down", "grows", "shrinks")
+SPLITS = ("train", "validation", "test", "compositional")
+
+HELD_OUT = (
+    ("circle", "green"),
+    ("square", "red"),
+    ("triangle", "blue"),
+    ("star", "pink"),
+    ("heart", "cyan"),
+    ("cross", "yellow"),
+    ("circle", "black"),
+    ("square", "orange"),
+)
+"""Pairs that only the compositional split has: each colour once, each shape once or twice."""
+
+MAX_JITTER = 2  # in steps of 1/64 of the picture's side: one pixel at 32x32
+NUM_INDICES = 2**40
+_RESIDUES = {"train": (0, 1, 2), "validation": (3,), "test": (4,), "compositional": (0, 1, 2, 3, 4)}
+_REPEAT = 6  # one in six further objects repeats the shape and colour of the first: "two red circles"
+
+_ALL_PAIRS = tuple((shape, color) for shape in SHAPES for color in COLORS)
+ALLOWED = tuple(pair for pair in _ALL_PAIRS if pair not in HELD_OUT)
+"""Pairs of shape and colour that every split may show."""
+
+
+@dataclass(frozen=True, eq=False)
+class SceneRecords:
+    """A batch of scenes. All fields are int64; an empty place has -1 in shape, color and size, and jitter 0.
+
+    Attributes:
+        shape: (batch, 4), index into SHAPES for each of PLACES.
+        color: (batch, 4), index into COLORS.
+        size: (batch, 4), index into SIZES.
+        background: (batch,), index into BACKGROUNDS.
+        jitter: (batch, 4, 2), x (right) and y (down), -2 ... 2 in steps of 1/64 of the picture's side.
+        mover: (batch,), the place of the object that moves in a video.
+        motion: (batch,), index into MOTIONS: what it does.
+        light: (batch,), 0 ... 7: the direction that light comes from, in eighths of a turn.
+        texture: (batch,), the key of all texture, strokes and phrasing.
+    """
+
+    shape: Tensor
+    color: Tensor
+    size: Tensor
+    background: Tensor
+    jitter: Tensor
+    mover: Tensor
+    motion: Tensor
+    light: Tensor
+    texture: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """(batch, 4) bool: is there an object at the place?"""
+        return self.shape >= 0
+
+    @property
+    def count(self) -> Tensor:
+        """(batch,) int64: the number of objects."""
+        return self.present.sum(1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.shape.device
+
+    def __len__(self) -> int:
+        return self.shape.shape[0]
+
+    def __getitem__(self, which: int | slice | Sequence[int] | Tensor) -> "SceneRecords":
+        """The chosen scenes, always as a batch: `scenes[3]` is a batch of one. Raises IndexError past the end."""
+        if isinstance(which, int):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"scene {which} of a batch of {len(self)}")
+            which = [which]
+        return SceneRecords(**{name: value[which] for name, value in self.as_dict().items()})
+
+    def __iter__(self) -> Iterator["SceneRecords"]:
+        return (self[index] for index in range(len(self)))
+
+    def as_dict(self) -> dict[str, Tensor]:
+        """The fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, batch: dict) -> "SceneRecords":
+        """The records of a batch of the data set (which may hold other keys too). Raises KeyError where one lacks."""
+        missing = [field.name for field in fields(cls) if field.name not in batch]
+        if missing:
+            raise KeyError(f"the batch lacks {', '.join(missing)}: ask the data set for the field 'record'")
+        return cls(**{field.name: batch[field.name] for field in fields(cls)})
+
+    def to(self, device: torch.device | str) -> "SceneRecords":
+        """The same records on another device."""
+        return SceneRecords(**{name: value.to(device) for name, value in self.as_dict().items()})
+
+
+def _pair_table(pairs: Sequence[tuple[str, str]]) -> Tensor:
+    """(pairs, 2) int64: indices of shape and colour."""
+    return torch.tensor([(SHAPES.index(shape), COLORS.index(color)) for shape, color in pairs])
+
+
+def _code(shape: Tensor, color: Tensor, size: Tensor, background: Tensor, jitter: Tensor) -> Tensor:
+    steps = 2 * MAX_JITTER + 1
+    place = ((shape + 1) * 9 + color + 1) * 3 + size + 1
+    place = (place * steps + jitter[..., 0] + MAX_JITTER) * steps + jitter[..., 1] + MAX_JITTER
+    code = background
+    for number in range(4):  # under 2**13 values a place: 55 bits in all
+        code = code * 8192 + place[:, number]
+    return code
+
+
+def visible_code(scenes: SceneRecords) -> Tensor:
+    """(batch,) int64: one number for all that can be seen in the flat rendering; equal codes are equal pictures."""
+    return _code(scenes.shape, scenes.color, scenes.size, scenes.background, scenes.jitter)
+
+
+def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0) -> SceneRecords:
+    """The scenes of a split at the given indices.
+
+    Args:
+        split: one of SPLITS.
+        indices: (batch,) integers from 0 up to (not including) 2**40.
+        seed: another seed is another data set.
+
+    Returns:
+        `SceneRecords` on the CPU, in the order of the indices.
+
+    Raises:
+        ValueError: unknown split.
+        IndexError: an index that is negative or too large.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    if not isinstance(indices, Tensor):
+        indices = torch.tensor(list(indices), dtype=torch.int64)
+    indices = indices.to("cpu", torch.int64).reshape(-1)
+    if len(indices) and not (0 <= int(indices.min()) and int(indices.max()) < NUM_INDICES):
+        raise IndexError(f"indices must lie in 0 ... 2**40 - 1, got {int(indices.min())} ... {int(indices.max())}")
+
+    key = keys(indices, SPLITS.index(split), seed)
+    draws = Draws(key)
+    rows = torch.arange(len(indices))
+
+    count = draws.integers(4) + 1
+    order = draws.integers(2**31, 4).argsort(dim=1, stable=True)  # the places in random order
+    present = order.argsort(dim=1) < count
+    first = order[:, 0]
+
+    table = _pair_table(_ALL_PAIRS if split == "compositional" else ALLOWED)
+    pair = table[draws.integers(len(table), 4)]
+    if split == "compositional":
+        pair[rows, first] = _pair_table(HELD_OUT)[draws.integers(len(HELD_OUT))[:, 0]]
+    repeats = draws.integers(_REPEAT, 4) == 0
+    pair = torch.where(repeats[..., None], pair[rows, first][:, None], pair)
+
+    shape = pair[..., 0].where(present, -1)
+    color = pair[..., 1].where(present, -1)
+    size = draws.integers(len(SIZES), 4).where(present, -1)
+    background = draws.integers(len(BACKGROUNDS))[:, 0]
+    jitter = draws.integers(2 * MAX_JITTER + 1, 8).reshape(-1, 4, 2) - MAX_JITTER
+    jitter = jitter.where(present[..., None], 0)
+
+    residues = torch.tensor(_RESIDUES[split])
+    residue = residues[draws.integers(len(residues))[:, 0]]
+    top = present.long().argmax(1)  # the first place that is not empty
+    jitter[rows, top, 0] = 0
+    checksum = mix(_code(shape, color, size, background, jitter)).remainder(5)
+    jitter[rows, top, 0] = (residue - checksum).remainder(5) - MAX_JITTER
+
+    return SceneRecords(
+        shape=shape,
+        color=color,
+        size=size,
+        background=background,
+        jitter=jitter,
+        mover=first,
+        motion=draws.integers(len(MOTIONS))[:, 0],
+        light=draws.integers(8)[:, 0],
+        texture=mix(key),
+    )
+
+
+def scene(objects: Sequence[tuple[str, str, str, str]], background: str = "cream", texture: int = 0) -> SceneRecords:
+    """One scene in words, as a batch of one: `scene([("large", "red", "circle", "top left")], "sand")`.
+
+    Args:
+        objects: up to four of (size, colour, shape, place).
+        background: one of BACKGROUNDS.
+        texture: another number is another texture, stroke and phrasing.
+
+    Raises:
+        ValueError: a word that is not in SIZES, COLORS, SHAPES, PLACES or BACKGROUNDS, or a place used twice.
+    """
+    empty = torch.full((1, 4), -1)
+    shape, color, size = empty.clone(), empty.clone(), empty.clone()
+    place = 0
+    for size_word, color_word, shape_word, place_word in objects:
+        place = _index(place_word, PLACES, "place")
+        if shape[0, place] >= 0:
+            raise ValueError(f"two objects at the {place_word}: a place holds one")
+        shape[0, place] = _index(shape_word, SHAPES, "shape")
+        color[0, place] = _index(color_word, COLORS, "color")
+        size[0, place] = _index(size_word, SIZES, "size")
+    zero = torch.zeros(1, dtype=torch.int64)
+    return SceneRecords(
+        shape=shape,
+        color=color,
+        size=size,
+        background=zero + _index(background, BACKGROUNDS, "background"),
+        jitter=torch.zeros(1, 4, 2, dtype=torch.int64),
+        mover=zero + place,
+        motion=zero,
+        light=zero + 5,
+        texture=mix(zero + texture),
+    )
+
+
+def _index(word: str, words: Sequence[str], kind: str) -> int:
+    if word not in words:
+        raise ValueError(f"unknown {kind} {word!r}: choose one of {', '.join(words)}")
+    return words.index(word)
+
+
+def join(batches: Sequence[SceneRecords]) -> SceneRecords:
+    """Several batches of scenes as one, in order."""
+    parts = [batch.as_dict() for batch in batches]
+    return SceneRecords(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})

@@ -1,0 +1,210 @@
+"""Configs, checkpoints and published weights: all reading and writing of model files goes through here.
+
+A model of the course takes one frozen, flat config dataclass and mixes in `HubModel`:
+
+    class VAE(nn.Module, HubModel, coders=config_coders(VAEConfig)):
+        def __init__(self, config: VAEConfig): ...
+
+`save_pretrained` and `from_pretrained` (a folder or a hub id) are those of `huggingface_hub.PyTorchModelHubMixin`.
+We write safetensors only; files of other formats are read with `weights_only=True`, so that no file can run code.
+"""
+
+import copy
+import functools
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import safetensors.torch
+import torch
+from huggingface_hub import PyTorchModelHubMixin, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from torch import Tensor, nn
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+
+class WeightsError(RuntimeError):
+    """A weight file is damaged, unsafe, or belongs to another model; the message says which and what to do."""
+
+
+class OfflineError(ConnectionError):
+    """Published weights are not on this machine and the hub cannot be reached; the message says what to do."""
+
+
+def config_coders(config_class: type) -> dict[type, tuple[Callable, Callable]]:
+    """The `coders=` that let a model with this config be saved and loaded unchanged.
+
+    JSON knows no tuples, and the mixin rebuilds a dataclass by calling it with what JSON gave back, before it asks any coder. So
+    the constructor of `config_class` is made to accept lists where the fields hold tuples.
+
+    Raises:
+        TypeError: if `config_class` is not a frozen dataclass, or if a field holds another dataclass.
+    """
+    if not is_dataclass(config_class) or not config_class.__dataclass_params__.frozen:
+        raise TypeError(f"{config_class.__name__} must be a frozen dataclass: write @dataclass(frozen=True) above it")
+    nested = [field.name for field in fields(config_class) if is_dataclass(field.type)]
+    if nested:
+        raise TypeError(f"{config_class.__name__}.{nested[0]} is a dataclass; a config is flat: plain values and tuples")
+    construct = config_class.__init__
+
+    @functools.wraps(construct)
+    def construct_with_tuples(self: object, *args: object, **kwargs: object) -> None:
+        construct(self, *map(_tuples, args), **{name: _tuples(value) for name, value in kwargs.items()})
+
+    config_class.__init__ = construct_with_tuples
+    return {config_class: (asdict, lambda values: config_class(**values))}
+
+
+def _tuples(value: object) -> object:
+    """`value` with every list, also inside lists, turned into a tuple."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+class HubModel(PyTorchModelHubMixin):
+    """The library's mixin, made strict: a file with missing, foreign or damaged weights is refused, and nothing is printed."""
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, map_location: str = "cpu", strict: bool = True, revision: str | None = None,
+        cache_dir: str | Path | None = None, force_download: bool = False, local_files_only: bool = False,
+        token: str | bool | None = None, **model_arguments: Any,
+    ) -> Self:  # fmt: skip
+        model = cls(**model_arguments)
+        path = _locate(
+            model_id, WEIGHTS, revision=revision, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only, token=token,
+        )  # fmt: skip
+        _read(path)  # refuses a damaged file by name, before anything is copied
+        try:
+            safetensors.torch.load_model(model, path, strict=strict)
+        except RuntimeError as error:
+            raise WeightsError(f"{path} does not fit {cls.__name__} with its config: {error}") from error
+        return model.to(map_location).eval()
+
+
+def save_half(model: nn.Module, folder: str | Path) -> None:
+    """Write `config.json` and `model.safetensors` into `folder`, with parameters in float16.
+
+    Buffers (running statistics, counts, schedules) and parameters with `codebook` in their name keep their type. A file is
+    replaced only when the new one is complete, so an interrupted write loses nothing. `from_pretrained` gives float32 back.
+
+    Raises:
+        WeightsError: if a parameter is not finite in float16 (its largest number is 65,504).
+    """
+    half = copy.deepcopy(model)
+    for name, parameter in half.named_parameters():
+        if parameter.is_floating_point() and "codebook" not in name:
+            parameter.data = parameter.data.half()
+        if not parameter.isfinite().all():
+            raise WeightsError(f"parameter {name} is not finite in half precision: has the training diverged?")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".incomplete-") as incomplete:
+        half.save_pretrained(incomplete)
+        for name in (WEIGHTS, CONFIG):
+            if Path(incomplete, name).exists():  # a model without a config has no such file
+                os.replace(Path(incomplete, name), folder / name)
+
+
+def read_weights(source: str | Path, filename: str | None = None) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU, from a file, a folder, or a repository of the Hugging Face hub.
+
+    Args:
+        source: a weight file, a folder, or a hub id such as `openai-community/gpt2`.
+        filename: which file in the folder or repository, `unet/model.safetensors` for one in a subfolder. Without it: `model.safetensors`,
+            or else the only weight file of a folder.
+
+    Raises:
+        FileNotFoundError: the folder has no such file (the message lists those it has).
+        OfflineError: the hub cannot be reached, or has no such repository, and there is no copy on this machine.
+        WeightsError: the file is damaged or holds more than plain tensors.
+    """
+    return _read(_locate(str(source), filename))
+
+
+def _locate(source: str, filename: str | None, **download: Any) -> Path:
+    """The path of a weight file on this machine, downloaded if need be."""
+    path = Path(source)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        there = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.suffix in SUFFIXES)
+        if filename is None and WEIGHTS not in there and len(there) == 1:
+            filename = there[0]
+        if not (path / (filename or WEIGHTS)).is_file():
+            raise FileNotFoundError(
+                f"no {filename or WEIGHTS} in {path}; weight files there: {', '.join(there) or 'none'}. Pass one as filename="
+            )
+        return path / (filename or WEIGHTS)
+    return _download(source, filename or WEIGHTS, **download)
+
+
+def _download(repository: str, filename: str, **download: Any) -> Path:
+    """The path of a file of a hub repository: the copy on this machine, or else a fresh one."""
+    revision, token = download.get("revision"), download.get("token")
+    try:
+        if not download.get("force_download"):
+            try:
+                return Path(hf_hub_download(repository, filename, **{**download, "local_files_only": True}))
+            except LocalEntryNotFoundError:
+                # one quick question before the download, which would ask six times, 25 seconds, where there is no network
+                get_hf_file_metadata(hf_hub_url(repository, filename, revision=revision), token=token)
+        return Path(hf_hub_download(repository, filename, **download))
+    except HFValidationError as error:
+        raise FileNotFoundError(f"{repository} is no file or folder on this machine, and no hub id (owner/name)") from error
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(f"the hub has no public repository {repository}; is the name spelled right?") from error
+    except LocalEntryNotFoundError as error:
+        raise _offline(repository, filename) from error
+    except EntryNotFoundError as error:
+        raise FileNotFoundError(f"the repository {repository} has no file {filename}; pass filename=") from error
+    except HfHubHTTPError:
+        raise  # the hub answered, and its message says what is wrong (a gated repository, too many requests)
+    except (HTTPError, OSError) as error:
+        raise _offline(repository, filename) from error
+
+
+def _offline(repository: str, filename: str) -> OfflineError:
+    return OfflineError(
+        f"cannot get {filename} of {repository}: it is not in the cache of this machine and huggingface.co cannot be reached. "
+        f"Run this once with a network: hf download {repository} {filename} (it is then found offline), or go on without it."
+    )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a safetensors file or, with `weights_only=True`, a torch file."""
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise WeightsError(
+                f"{path} is damaged (incomplete or no safetensors file): delete it and get it again ({error})"
+            ) from error
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} was refused: it is damaged, or holds more than plain tensors and could run code when opened. "
+            "Look for a .safetensors file of the same weights."
+        ) from error
+    except (RuntimeError, EOFError, BadZipFile, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path} is damaged or incomplete: delete it and get it again ({error})") from error
+    weights = weights.get("state_dict", weights) if isinstance(weights, dict) else weights
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise WeightsError(f"{path} holds no plain dictionary of tensors by name, but {type(weights).__name__}")
+    return weights

@@ -1,0 +1,429 @@
+"""Judges: small networks that read a picture back, so that what a generator draws can be counted, not admired.
+
+`SceneJudge` recovers the record of a rendered scene (which shape, colour and size stands at each of the four places, on
+which background) and a label for every pixel; `GlyphJudge` reads a character. The sources of truth are the worlds
+themselves, `course_utils.data.scenes` and `course_utils.data.glyphs`.
+
+Both say how sure they are: `confidence` is the probability of the least certain part of a reading. They are trained on
+mixtures of pictures too, with the mixture of their labels as target (mixup, Zhang et al., ICLR 2018; equation 1) and on
+noise with "anything" as target (outlier exposure, Hendrycks et al., ICLR 2019; equation 1), so that a picture between
+two scenes gets a low confidence instead of a guess.
+
+Their penultimate layers are the features for the distances of `course_utils.metrics.distances`. They hold group norm
+and no dropout, so a picture's features depend on that picture alone, in training mode too; the reading methods refuse
+training mode all the same, because with other networks it is the most common way to a wrong distance.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils.data.glyphs import class_names
+from course_utils.data.scenes.records import BACKGROUNDS, COLORS, SHAPES, SIZES, SceneRecords
+from course_utils.hub import HubModel, config_coders
+from course_utils.layers import norm
+
+READABLE = 0.9
+"""A picture counts as readable if the judge's `confidence` is at least this."""
+
+CHUNK = 256  # pictures that a reading method looks at in one go
+
+
+class SceneLogits(NamedTuple):
+    """What `SceneJudge.forward` gives, before any softmax. Class 0 of shape and label_map is "none".
+
+    Shapes: `shape (batch, 4, 7)`, `color (batch, 4, 8)`, `size (batch, 4, 2)`, `background (batch, 6)`,
+    `label_map (batch, 7, height, width)`.
+    """
+
+    shape: Tensor
+    color: Tensor
+    size: Tensor
+    background: Tensor
+    label_map: Tensor
+
+
+class SceneTargets(NamedTuple):
+    """Probabilities that `SceneJudge.loss` compares with, in the shapes of `SceneLogits`.
+
+    Where a place is empty, color and size are zero: nothing is asked of them.
+    """
+
+    shape: Tensor
+    color: Tensor
+    size: Tensor
+    background: Tensor
+    label_map: Tensor
+
+
+class SceneReading(NamedTuple):
+    """What the judge sees, in the indices of `course_utils.data.scenes`; int64 but for `confidence`.
+
+    `shape`, `color`, `size` are `(batch, 4)` with -1 where the place is empty, `background` and `confidence` `(batch,)`.
+    """
+
+    shape: Tensor
+    color: Tensor
+    size: Tensor
+    background: Tensor
+    confidence: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """`(batch, 4)` bool: is there an object at the place?"""
+        return self.shape >= 0
+
+    def records(self) -> SceneRecords:
+        """The reading as scene records that `scenes.render` draws; what a judge does not read (jitter, motion, texture) is 0."""
+        nothing = torch.zeros_like(self.background)
+        return SceneRecords(
+            shape=self.shape,
+            color=self.color,
+            size=self.size,
+            background=self.background,
+            jitter=self.shape.new_zeros(*self.shape.shape, 2),
+            mover=self.present.long().argmax(1),
+            motion=nothing,
+            light=nothing,
+            texture=nothing,
+        )
+
+
+def scene_targets(records: SceneRecords, label_map: Tensor) -> SceneTargets:
+    """The targets of `SceneJudge.loss` for pictures whose record is known.
+
+    Args:
+        records: `batch` scenes.
+        label_map: `(batch, height, width)` int64, 0 for background or 1 + index into SHAPES.
+    """
+    there = records.present[..., None]  # (batch, 4, 1)
+    return SceneTargets(
+        shape=F.one_hot(records.shape + 1, len(SHAPES) + 1).float(),
+        color=F.one_hot(records.color.clamp(min=0), len(COLORS)).float() * there,
+        size=F.one_hot(records.size.clamp(min=0), len(SIZES)).float() * there,
+        background=F.one_hot(records.background, len(BACKGROUNDS)).float(),
+        label_map=F.one_hot(label_map, len(SHAPES) + 1).float().movedim(-1, 1),  # (batch, 7, height, width)
+    )
+
+
+def scene_agreement(reading: SceneReading, records: SceneRecords) -> dict[str, Tensor]:
+    """Where a reading is right, place by place.
+
+    Returns:
+        bool tensors: `presence (batch, 4)`; `shape`, `color`, `size` `(batch, 4)`, True only where the records have an
+        object and the judge sees it with that attribute; `background (batch,)`; `wholly_right (batch,)`: all of it,
+        with no object too many.
+    """
+    there = records.present
+    right = {
+        "presence": reading.present == there,
+        "shape": there & (reading.shape == records.shape),
+        "color": there & (reading.color == records.color),
+        "size": there & (reading.size == records.size),
+        "background": reading.background == records.background,
+    }
+    objects = (right["shape"] & right["color"] & right["size"]) | (~there & ~reading.present)
+    return right | {"wholly_right": objects.all(1) & right["background"]}
+
+
+def scene_accuracy(reading: SceneReading, records: SceneRecords) -> dict[str, float]:
+    """Accuracy of each attribute: presence over all places, shape, colour, size over all objects, the rest over scenes.
+
+    An object that the judge does not see counts as wrong in shape, colour and size. Raises ValueError for no scenes.
+    """
+    if len(records) == 0:
+        raise ValueError("accuracy needs at least one scene, and records is empty")
+    right = scene_agreement(reading, records)
+    objects = records.present.sum().item()
+    accuracy = {name: right[name].double().mean().item() for name in ("presence", "background", "wholly_right")}
+    return accuracy | {name: right[name].sum().item() / objects for name in ("shape", "color", "size")}
+
+
+@dataclass(frozen=True)
+class SceneJudgeConfig:
+    """Sizes of a `SceneJudge`.
+
+    Attributes:
+        in_channels: of the pictures.
+        image_size: height and width that the network works at, a multiple of 16; other pictures are resized to it.
+        widths: channels at full size, and after each halving.
+        feature_dim: features of each of the four places.
+        decoder_width: channels of the label-map decoder.
+    """
+
+    in_channels: int = 3
+    image_size: int = 32
+    widths: tuple[int, ...] = (32, 64, 96, 128)
+    feature_dim: int = 64
+    decoder_width: int = 16
+
+
+class SceneJudge(nn.Module, HubModel, coders=config_coders(SceneJudgeConfig)):
+    """Reads a scene: place by place through a convolutional network that ends in a 2x2 grid, and pixel by pixel.
+
+    A place's features come from its quarter of the picture and what lies around it; one shared 1x1 convolution reads
+    shape or none, colour and size from them. The background is read from the mean over the places. The decoder adds
+    up what the network saw at each resolution, from coarse to fine (a feature pyramid, Lin et al., CVPR 2017).
+    """
+
+    def __init__(self, config: SceneJudgeConfig = SceneJudgeConfig()):
+        super().__init__()
+        if config.image_size % 2 ** len(config.widths):
+            raise ValueError(
+                f"image_size is {config.image_size}, but {len(config.widths)} widths and a 2x2 grid need a multiple of "
+                f"{2 ** len(config.widths)}"
+            )
+        self.config = config
+        first = nn.Conv2d(config.in_channels, config.widths[0], 3, padding=1)
+        halvings = [nn.Conv2d(wide, wider, 3, stride=2, padding=1) for wide, wider in pairwise(config.widths)]
+        self.stages = nn.ModuleList(
+            nn.Sequential(convolution, norm(convolution.out_channels), nn.SiLU()) for convolution in (first, *halvings)
+        )
+        self.places = nn.Conv2d(config.widths[-1], config.feature_dim, 1)
+        self.heads = (len(SHAPES) + 1, len(COLORS), len(SIZES))
+        self.objects = nn.Conv2d(config.feature_dim, sum(self.heads), 1)
+        self.background = nn.Linear(config.feature_dim, len(BACKGROUNDS))
+        self.laterals = nn.ModuleList(nn.Conv2d(width, config.decoder_width, 1) for width in config.widths)
+        self.refine = nn.Conv2d(config.decoder_width, config.decoder_width, 3, padding=1)
+        self.pixels = nn.Conv2d(config.decoder_width, len(SHAPES) + 1, 1)
+
+    def forward(self, images: Tensor) -> SceneLogits:
+        """Logits of everything: `(batch, 3, height, width)` in [-1, 1] to `SceneLogits`.
+
+        Raises:
+            ValueError: another number of channels or dimensions.
+        """
+        size = images.shape[-2:]
+        maps = self._stages(images)
+        places = self._places(maps[-1])
+        objects = self.objects(places).flatten(2).transpose(1, 2)  # (batch, 4, 17)
+        shape, color, object_size = objects.split(self.heads, dim=-1)
+        fine = self.laterals[-1](maps[-1])
+        for lateral, features in zip(list(self.laterals)[-2::-1], maps[-2::-1], strict=True):
+            fine = lateral(features) + F.interpolate(fine, scale_factor=2.0, mode="nearest")
+        label_map = self.pixels(F.silu(self.refine(F.silu(fine))))  # (batch, 7, image_size, image_size)
+        if label_map.shape[-2:] != size:
+            label_map = F.interpolate(label_map, size, mode="bilinear")
+        return SceneLogits(shape, color, object_size, self.background(places.mean((2, 3))), label_map)
+
+    def loss(self, images: Tensor, targets: SceneTargets, pixel_weight: float = 1.0) -> Tensor:
+        """Cross-entropy to the targets: summed over the attributes of a scene, mean over the batch, in nats.
+
+        Args:
+            images: `(batch, 3, height, width)` in [-1, 1].
+            targets: as `scene_targets` makes them, or mixtures of such.
+            pixel_weight: weight of the label map's cross-entropy, which is a mean over pixels.
+        """
+        logits = self(images)
+        attributes = [(logits.shape, targets.shape), (logits.color, targets.color), (logits.size, targets.size)]
+        loss = sum(_cross_entropy(given, wanted, -1).sum(1).mean() for given, wanted in attributes)
+        loss = loss + _cross_entropy(logits.background, targets.background, -1).mean()
+        return loss + pixel_weight * _cross_entropy(logits.label_map, targets.label_map, 1).mean()
+
+    @torch.inference_mode()
+    def read(self, images: Tensor) -> SceneReading:
+        """The most probable record of each picture `(batch, 3, height, width)` in [-1, 1], and the `confidence` in it.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        return SceneReading(*in_chunks(self, self._read, images))
+
+    def confidence(self, images: Tensor) -> Tensor:
+        """How sure the judge is of all that it reads, `(batch,)` in [0, 1].
+
+        The smallest of the probabilities of background, of shape or none at each place, and of colour and size where it
+        sees an object; 0 where it sees no object at all, since every scene has one. Readable: at least `READABLE`.
+        """
+        return self.read(images).confidence
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """The penultimate layer, `(batch, 4 * feature_dim)` float32: the four places one after the other.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        # (batch, feature_dim, 2, 2) -> (batch, 4, feature_dim) -> (batch, 4 * feature_dim)
+        (features,) = in_chunks(
+            self, lambda part: (self._places(self._stages(part)[-1]).flatten(2).transpose(1, 2).flatten(1),), images
+        )
+        return features.float()
+
+    @torch.inference_mode()
+    def segment(self, images: Tensor) -> Tensor:
+        """The label of each pixel, `(batch, height, width)` int64: 0 background, 1 + index into SHAPES.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        (labels,) = in_chunks(self, lambda part: (self(part).label_map.argmax(1),), images)
+        return labels
+
+    def _stages(self, images: Tensor) -> list[Tensor]:
+        """Feature maps from full size down."""
+        maps = [_fit(images, self.config.in_channels, self.config.image_size)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps[1:]
+
+    def _places(self, last: Tensor) -> Tensor:
+        """`(batch, feature_dim, 2, 2)`: features of the four places."""
+        return F.silu(self.places(F.adaptive_avg_pool2d(last, 2)))
+
+    def _read(self, images: Tensor) -> tuple[Tensor, ...]:
+        logits = self(images)
+        shape, color, size, background = (values.float().softmax(-1).max(-1) for values in logits[:4])
+        there = shape.indices > 0
+        confidence = torch.where(there, torch.minimum(color.values, size.values), 1.0).minimum(shape.values).amin(1)
+        confidence = torch.minimum(confidence, background.values) * there.any(1)
+        color_index, size_index = color.indices.where(there, -1), size.indices.where(there, -1)
+        return shape.indices - 1, color_index, size_index, background.indices, confidence
+
+
+@dataclass(frozen=True)
+class GlyphJudgeConfig:
+    """Sizes of a `GlyphJudge`.
+
+    Attributes:
+        in_channels: of the pictures.
+        image_size: height and width that the network works at; other pictures are resized to it.
+        widths: channels after each halving.
+        feature_dim: of the penultimate layer.
+        num_classes: labels; those of merged lookalikes stay unused.
+    """
+
+    in_channels: int = 1
+    image_size: int = 32
+    widths: tuple[int, ...] = (32, 64, 96)
+    feature_dim: int = 128
+    num_classes: int = 62
+
+
+class GlyphJudge(nn.Module, HubModel, coders=config_coders(GlyphJudgeConfig)):
+    """Reads a character: a convolutional network with one label a picture.
+
+    The labels are those of `glyphs.class_names()` with the lookalikes merged (`glyphs.merged_label`).
+    """
+
+    def __init__(self, config: GlyphJudgeConfig = GlyphJudgeConfig()):
+        super().__init__()
+        smallest = config.image_size // 2 ** len(config.widths)
+        if smallest * 2 ** len(config.widths) != config.image_size:
+            raise ValueError(
+                f"image_size is {config.image_size}, but {len(config.widths)} widths need a multiple of "
+                f"{2 ** len(config.widths)}"
+            )
+        self.config = config
+        layers: list[nn.Module] = []
+        for wide, wider in pairwise((config.in_channels, *config.widths)):
+            layers += [nn.Conv2d(wide, wider, 4, stride=2, padding=1), norm(wider), nn.SiLU()]
+        self.body = nn.Sequential(*layers)
+        self.penultimate = nn.Linear(config.widths[-1] * smallest**2, config.feature_dim)
+        self.head = nn.Linear(config.feature_dim, config.num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `(batch, num_classes)` of pictures `(batch, 1, height, width)` in [-1, 1].
+
+        Raises:
+            ValueError: another number of channels or dimensions.
+        """
+        return self.head(self._features(images))
+
+    def loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy in nats, mean over the batch.
+
+        Args:
+            images: `(batch, 1, height, width)` in [-1, 1].
+            targets: merged labels `(batch,)` int64, or probabilities `(batch, num_classes)`.
+        """
+        return F.cross_entropy(self(images), targets)
+
+    @torch.inference_mode()
+    def read(self, images: Tensor) -> Tensor:
+        """The most probable merged label of each picture, `(batch,)` int64.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        (labels,) = in_chunks(self, lambda part: (self(part).argmax(1),), images)
+        return labels
+
+    @torch.inference_mode()
+    def confidence(self, images: Tensor) -> Tensor:
+        """The probability of the label that is read, `(batch,)`; readable: at least `READABLE`.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        (confidence,) = in_chunks(self, lambda part: (self(part).float().softmax(1).amax(1),), images)
+        return confidence
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """The penultimate layer, `(batch, feature_dim)` float32.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        (features,) = in_chunks(self, lambda part: (self._features(part),), images)
+        return features.float()
+
+    def text(self, labels: Tensor) -> str:
+        """The characters of labels `(batch,)`, in order; of merged lookalikes the first one."""
+        names = class_names()
+        return "".join(names[label] for label in labels.tolist())
+
+    def _features(self, images: Tensor) -> Tensor:
+        body = self.body(_fit(images, self.config.in_channels, self.config.image_size))
+        return F.silu(self.penultimate(body.flatten(1)))  # (batch, channels * height * width) -> (batch, feature_dim)
+
+
+def in_chunks(
+    network: nn.Module, read: Callable[[Tensor], Sequence[Tensor]], images: Tensor, size: int = CHUNK
+) -> list[Tensor]:
+    """`read(images)` for a network in evaluation mode, `size` pictures at a time, on the network's device.
+
+    Works for any feature network: `(features,) = in_chunks(inception, lambda part: (inception(part),), images)`.
+
+    Args:
+        network: its mode is checked and its device used.
+        read: a part of the pictures to tensors with one row a picture.
+        images: `(batch, channels, height, width)`, on any device.
+        size: pictures at a time.
+
+    Returns:
+        The tensors of `read`, for all pictures, on the device of the network.
+
+    Raises:
+        RuntimeError: the network is in training mode, where batch statistics and dropout would change what it sees.
+    """
+    if network.training:
+        raise RuntimeError(
+            f"{type(network).__name__} is in training mode, in which a network may see a picture differently in each "
+            "batch: call .eval() on it before you measure with it"
+        )
+    place = next((tensor.device for tensor in network.parameters()), images.device)
+    parts = [read(part.to(place)) for part in images.split(size)]
+    return [torch.cat(values) for values in zip(*parts, strict=True)]
+
+
+def _fit(images: Tensor, channels: int, size: int) -> Tensor:
+    """The pictures at the network's size."""
+    if images.ndim != 4 or images.shape[1] != channels:
+        raise ValueError(
+            f"expected pictures of shape (batch, {channels}, height, width) in [-1, 1], got {tuple(images.shape)}"
+        )
+    if images.shape[-2:] == (size, size):
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, dim: int) -> Tensor:
+    """Cross-entropy to probabilities along a dimension, which goes away."""
+    return -(targets * logits.log_softmax(dim)).sum(dim)
