@@ -198,6 +198,10 @@ def install_torch() -> None:
         )
 
 
+def imports_torchvision() -> bool:
+    return subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True).returncode == 0
+
+
 def install_packages(extras: "list[str]") -> None:
     """Everything else, at the lock's versions, and the course itself so that edits to it take effect at once."""
     torch = torch_in_environment()
@@ -212,7 +216,7 @@ def install_packages(extras: "list[str]") -> None:
     more = ["--extra-index-url", same_kind] if kind and reachable(f"{same_kind}/torchvision/") else []
     if not pip("-c", str(constraints), *more, "-e", f".[{','.join(extras)}]" if extras else "."):
         raise Problem("pip could not install the course's packages: its reason stands above. Check network and disk.")
-    if subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True).returncode != 0:
+    if not imports_torchvision():
         # One that does not go with its torch breaks every library that looks for torchvision; none at all breaks nothing.
         subprocess.run([PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", "torchvision"], cwd=ROOT)
         say(f"No torchvision for torch {torch} can be had here: left out. Only a few real data sets need it.")
@@ -307,7 +311,9 @@ def lock() -> None:
         elif name in ("pexpect", "ptyprocess"):
             marker = " ; sys_platform != 'win32'"
         pins[name.lower()] = f"{name}=={version}{marker}"
-    head = "# Written by: python setup_environment.py lock. Constraints: what a system does not need is not installed.\n"
+    head = (
+        "# Written by: python setup_environment.py lock. Constraints: what a system does not need is not installed.\n"
+    )
     LOCK.write_text(head + "".join(f"{pins[name]}\n" for name in sorted(pins)), encoding="utf-8")
     say(f"{LOCK.name}: {len(pins)} packages")
 

@@ -118,6 +118,7 @@ def save_half(model: nn.Module, folder: str | Path) -> None:
         half.save_pretrained(incomplete)
         for name in (WEIGHTS, CONFIG):
             if Path(incomplete, name).exists():  # a model without a config has no such file
+                Path(incomplete, name).chmod(0o644)  # safetensors writes files that only their owner can read
                 os.replace(Path(incomplete, name), folder / name)
 
 

@@ -17,7 +17,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from course_utils import hub, layers, runtime
 from course_utils.autoencoders import VAE, Autoencoder, AutoencoderConfig, VAEConfig
 from course_utils.data import scenes
-from course_utils.metrics.judges import GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig, scene_targets
+from course_utils.metrics.judges import GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
+from course_utils.metrics.readings import scene_targets
 
 BATCH = 4
 

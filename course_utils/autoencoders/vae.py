@@ -69,6 +69,10 @@ class ELBO(NamedTuple):
         """The ELBO of each picture, (batch,) in nats: log-likelihood minus KL, whatever the beta of the training."""
         return self.log_likelihood - self.kl
 
+    def loss(self, beta: float = 1.0) -> Tensor:
+        """beta * KL - log-likelihood, averaged over the batch: a scalar in nats."""
+        return (beta * self.kl - self.log_likelihood).mean()
+
 
 class VAE(nn.Module, HubModel, coders=config_coders(VAEConfig)):
     """Encoder q(z|x), decoder p(x|z), bound and sampler. Pictures are float32 (batch, channels, height, width) in [-1, 1].
@@ -143,8 +147,7 @@ class VAE(nn.Module, HubModel, coders=config_coders(VAEConfig)):
 
     def loss(self, images: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """-(log-likelihood - beta * KL) averaged over the batch, in nats: a scalar. Arguments as for `elbo`."""
-        terms = self.elbo(images, noise, labels)
-        return (self.config.beta * terms.kl - terms.log_likelihood).mean()
+        return self.elbo(images, noise, labels).loss(self.config.beta)
 
     def importance_weighted_bound(self, images: Tensor, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """log of the mean importance weight p(x, z) / q(z|x) over several codes, (batch,) in nats (Burda et al., equation 8).

@@ -5,6 +5,7 @@ it written, does it run, type, shape, dtype, device, does a gradient flow, value
 with what each known wrong function returns: the one that fails alike gives its sentence.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -128,18 +129,17 @@ class Check:
             CheckFailed: with what was expected, what came, and which mistake it is.
         """
         subject = answer if isinstance(answer, (InNotebook, InChild)) else InNotebook(answer, self.name)
-        tried = self.tried(hidden)
         try:
             self._look_over(subject.look())
-            answers = [subject.answer(request) for _, request in tried]
+            answers = [subject.answer(request) for _, request in self.tried(hidden)]
         except Forged as error:
             raise CheckFailed(self.name, f"No honest answer: {error}.") from None
         except SubjectLost as error:
             raise CheckFailed(self.name, f"No answer: {error}.", self._where()) from None
-        failed = self.verdict(answers, tried)
+        failed = self.verdict(answers, hidden)
         if failed is not None:
             raise failed from None
-        print(f"{self.name} holds{' in the hidden cases' if hidden else ''}: {self.holds} ({len(tried)} cases).")
+        print(f"{self.name} holds{' in the hidden cases' if hidden else ''}: {self.holds} ({len(answers)} cases).")
 
     def tried(self, hidden: bool = False) -> list[tuple[str, Request]]:
         """The cases by name, with the requests that they make."""
@@ -155,17 +155,18 @@ class Check:
             made.append((case.name, request))
         return made
 
-    def verdict(self, answers: Sequence[Answer], tried: Sequence[tuple[str, Request]]) -> CheckFailed | None:
-        """What is wrong with `answers` to the requests `tried`, or None."""
-        expected = self.answers_of(self.reference, tried)
+    def verdict(self, answers: Sequence[Answer], hidden: bool = False) -> CheckFailed | None:
+        """What is wrong with `answers` to the requests of `tried(hidden)`, or None."""
+        names = [name for name, _ in self.tried(hidden)]
+        expected = known_answers(self, self.reference, hidden)
         for aspect in (_failure, _nothing, _kind, _shape, _dtype, _device, self._flow, self._value, _slope, _changed):
-            for (name, request), right, got in zip(tried, expected, answers, strict=True):
+            for name, right, got in zip(names, expected, answers, strict=True):
                 found = aspect(right, got, self)
                 if found is None:
                     continue
                 if aspect is _failure:
                     found = _with_hint(found, got.failure, self)
-                sentence = None if got.failure is not None and got.failure.unwritten else self.mistake(answers, tried)
+                sentence = None if got.failure is not None and got.failure.unwritten else self.mistake(answers, hidden)
                 general = self._relation(expected, answers) if aspect == self._value else None
                 general = general or (_DRAWS if got.drew and not right.drew and aspect == self._value else None)
                 first, details = found
@@ -175,14 +176,9 @@ class Check:
                 return CheckFailed(self.name, first, [("Case", name), *details, *self._where(recognised=sentence is not None)])
         return None
 
-    def answers_of(self, function: Callable[..., Any], tried: Sequence[tuple[str, Request]]) -> list[Answer]:
-        """What `function`, of this process, answers."""
-        subject = InNotebook(function)
-        return [subject.answer(request) for _, request in tried]
-
-    def mistake(self, answers: Sequence[Answer], tried: Sequence[tuple[str, Request]]) -> str | None:
+    def mistake(self, answers: Sequence[Answer], hidden: bool = False) -> str | None:
         """The sentence of the known mistake that gives `answers`: alike in everything, or else in its values."""
-        known = [(mistake, self.answers_of(mistake.wrong, tried)) for mistake in self.mistakes]
+        known = [(mistake, known_answers(self, mistake.wrong, hidden)) for mistake in self.mistakes]
         for alike in (self.alike, self._alike_but_for_events, self._alike_in_value):
             for mistake, wrong in known:
                 if all(alike(mine, its) for mine, its in zip(answers, wrong, strict=True)):
@@ -212,7 +208,8 @@ class Check:
         if found.kind == "missing":
             if found.failure is not None:
                 first, details = _with_hint(_failure_text(found.failure), found.failure, self)
-                raise CheckFailed(self.name, f"There is no `{self.name}`, for a cell before it fails. {first}", [*details, *self._where()])
+                first = f"There is no `{self.name}`, for the cell {found.cell} fails. {first}"
+                raise CheckFailed(self.name, first, [*details, ("Look at", self.look)])
             raise CheckFailed(self.name, f"There is no `{self.name}`: run its cell, and keep the name that the exercise gives.", self._where())
         if found.kind == "module" or found.kind == "other":
             advice = f"Pass `{self.name}` itself, without calling it: `check.{_check_name(self.name)}({self.name})`."
@@ -292,6 +289,13 @@ class Check:
         if _close(got_all - shift, right_all, 1e-3, 1e-3 * scale):
             return f"Your result differs from the right one by the same amount everywhere ({_rounded(shift)}): look for a missing or extra constant."
         return None
+
+
+@functools.cache
+def known_answers(check: Check, function: Callable[..., Any], hidden: bool) -> list[Answer]:
+    """What the reference or a known mistake of `check` answers: the same each time, so it is computed once."""
+    subject = InNotebook(function)
+    return [subject.answer(request) for _, request in check.tried(hidden)]
 
 
 Finding = tuple[str, list[tuple[str, str]]] | None

@@ -162,11 +162,15 @@ Request = Call | Build | Train
 
 @dataclass(frozen=True)
 class Description:
-    """What stands under the name of an answer: "function", "class", "module", "missing" or "other"."""
+    """What stands under the name of an answer: "function", "class", "module", "missing" or "other".
+
+    Where it is missing because its cell fails, `cell` and `failure` tell of that.
+    """
 
     kind: str
     type_name: str = ""
     parameters: tuple[str, ...] = ()
+    cell: str = ""
     failure: Failure | None = None
 
 
@@ -373,7 +377,7 @@ def description_from_plain(value: Any) -> Description:
     Raises:
         plain.Malformed: if it is anything else.
     """
-    _expect(value, kind=str, type_name=str, parameters=tuple, failure=(dict, types.NoneType))
+    _expect(value, kind=str, type_name=str, parameters=tuple, cell=str, failure=(dict, types.NoneType))
     if not all(type(name) is str for name in value["parameters"]):
         raise plain.Malformed("names of parameters that are no text")
     return Description(**{**value, "failure": failure_from_plain(value["failure"])})
@@ -393,7 +397,7 @@ def answer_from_plain(value: Any) -> Answer:
     return Answer(**{**value, "failure": failure_from_plain(value["failure"])})
 
 
-def _expect(value: Any, **kinds: Any) -> None:
+def _expect(value: Any, /, **kinds: Any) -> None:
     if type(value) is not dict or set(value) != set(kinds):
         raise plain.Malformed("a record with other entries than asked for")
     for name, kind in kinds.items():

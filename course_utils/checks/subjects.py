@@ -10,6 +10,7 @@ library away from the check, and lets only plain data through. It does not keep 
 import contextlib
 import os
 import queue
+import re
 import secrets
 import signal
 import subprocess
@@ -25,7 +26,13 @@ from course_utils.checks.perform import Answer, Description, Failure, Request
 
 
 class SubjectLost(Exception):
-    """The answer's process gave no honest answer: it died, ran out of time, or sent what was not asked for."""
+    """The answer's process gave no honest answer: it died, ran out of time, or sent what was not asked for.
+
+    Attributes:
+        piece: name of the piece of source that was being run, if it was not an answer.
+    """
+
+    piece: str | None = None
 
 
 class Forged(SubjectLost):
@@ -113,7 +120,11 @@ class Child:
         failures: dict[str, Failure] = {}
         self._exchange({"do": "load"})
         for name, source in pieces:
-            result = self._exchange({"do": "run", "name": name, "source": source})
+            try:
+                result = self._exchange({"do": "run", "name": name, "source": source})
+            except SubjectLost as error:
+                error.piece = name
+                raise
             with self._distrust():
                 failure = perform.failure_from_plain(result)
             if failure is not None:
@@ -228,7 +239,9 @@ class InChild:
         self._ready()
         found = self.child.look(self.name)
         if found.kind == "missing" and self._failures:
-            return Description("missing", failure=list(self._failures.values())[-1])
+            cell = next((name for name, source in self._pieces if name in self._failures and self._named_in(source)), None)
+            cell = cell or list(self._failures)[-1]
+            return Description("missing", cell=cell, failure=self._failures[cell])
         return found
 
     def answer(self, request: Request) -> Answer:
@@ -239,6 +252,9 @@ class InChild:
         """
         self._ready()
         return self.child.answer(self.name, request)
+
+    def _named_in(self, source: str) -> bool:
+        return re.search(rf"^(def|class) +{self.name}\b|^{self.name} *=", source, re.MULTILINE) is not None
 
     def _ready(self) -> None:
         if not self.child.loaded(self._pieces):

@@ -9,13 +9,17 @@ Each notebook is two files. The text `02_vae.py` (jupytext, percent format) is w
 agreed: so an edit of the text, of the notebook, and of both can be told apart, and none is lost.
 """
 
+import asyncio
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
+import signal
+import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,10 +210,17 @@ def execute(notebook: "NotebookNode", folder: Path, scale: str, name: str, cell_
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     started = time.perf_counter()
-    current = [0]
+    current, interrupted = [0], []
+
+    def interrupt(task: asyncio.Task) -> None:
+        interrupted.append(True)
+        task.cancel()
 
     def remember(cell: "NotebookNode", cell_index: int) -> None:
         current[0] = cell_index
+        if not interrupted and sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+            # nbclient would kill the kernel at Ctrl-C, and then report a dead kernel
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt, asyncio.current_task())
 
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -223,12 +234,14 @@ def execute(notebook: "NotebookNode", folder: Path, scale: str, name: str, cell_
         record_timing=False,
         coalesce_streams=True,
         on_cell_start=remember,
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=CRITICAL"],
     )
     environment = os.environ | {"COURSE_SCALE": scale, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     try:
         client.execute(env=environment)
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError, asyncio.CancelledError) as error:
+        if interrupted:
+            raise KeyboardInterrupt from None
         index = current[0]
         first_line = next((line for line in notebook.cells[index].source.splitlines() if line.strip()), "")
         if isinstance(error, CellTimeoutError):

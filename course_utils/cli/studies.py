@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from course_utils import runtime
 from course_utils.cli import names, output
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def experiment(name: str | None, run_all: bool, only: int | None, as_json: bool)
     for study in known.values() if run_all else [names.experiment(name)]:
         rows = training.run_experiment(study, show=(lambda line: None) if as_json else print)
         output.show(rows, study.name, as_json)
-        if not as_json:
+        if study.verdict and not as_json:
             print(study.verdict(rows))
+    if runtime.scale_name() == "cpu":
+        training.write_claims(known.values())
     return 0

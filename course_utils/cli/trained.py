@@ -21,7 +21,7 @@ def card(recipe: "Recipe") -> dict[str, Any]:
 
     if not runtime.data_folder("checkpoints", recipe.name, "card.json").exists():
         return {}
-    return training.card(recipe)
+    return training.read_card(recipe)
 
 
 def targets(recipe: "Recipe") -> dict[str, float]:
@@ -78,7 +78,7 @@ def train(name: str, minutes: float | None, seed: int | None) -> int:
     folder = training.train(recipe, minutes=minutes, seed=seed)
     if folder is None:
         return 0
-    own = training.card(recipe, folder)
+    own = training.read_card(recipe, folder)
     _show(recipe, own["metrics"], own, f"{name}, on {own['samples']} held-out samples", as_json=False)
     print(f"{own['seconds'] / 60:.1f} minutes of training at scale {own['scale']}; kept in {folder}")
     return 0

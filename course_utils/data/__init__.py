@@ -25,7 +25,7 @@ _HOMES = {
 
 __all__ = [
     "Digits", "GlyphPairs", "Glyphs", "Scenes", "loader", "stream", "to_dataset",
-    "cards", "digits", "exposure", "glyphs", "hashing", "loading", "real", "scenes",
+    "cards", "digits", "exposure", "glyphs", "hashing", "loading", "outlines", "real", "scenes",
 ]  # fmt: skip
 
 

@@ -72,9 +72,9 @@ def image_encoder(
         sizes = (in_channels * image_size**2, *widths)
         layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
         return nn.Sequential(nn.Flatten(), *layers), sizes[-1]
-    layers = [nn.Conv2d(in_channels, widths[0], 3, padding=1)]
-    for wide, wider in pairwise((widths[0], *widths)):
-        layers += [nn.SiLU(), nn.Conv2d(wide, wider, 4, stride=2, padding=1), ResidualBlock(wider)]
+    layers = []
+    for wide, wider in pairwise((in_channels, *widths)):
+        layers += [nn.Conv2d(wide, wider, 4, stride=2, padding=1), ResidualBlock(wider)]
     smallest = image_size // 2 ** len(widths)
     # (batch, widths[-1], smallest, smallest) -> (batch, widths[-1] * smallest^2)
     return nn.Sequential(*layers, norm(widths[-1]), nn.SiLU(), nn.Flatten()), widths[-1] * smallest**2
@@ -104,14 +104,14 @@ def image_decoder(
         nn.Linear(in_features, widths[-1] * smallest**2),
         nn.Unflatten(1, (widths[-1], smallest, smallest)),  # (batch, c * h * w) -> (batch, c, h, w)
     ]
-    for wider, wide in pairwise((*reversed(widths), widths[0])):
-        larger = (
-            ResizeConvolution(wider, wide)
-            if upsampling == "resize"
-            else nn.ConvTranspose2d(wider, wide, 4, stride=2, padding=1)
-        )
-        layers += [ResidualBlock(wider), nn.SiLU(), larger]
-    return nn.Sequential(*layers, norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], out_channels, 3, padding=1))
+    enlarge = ResizeConvolution if upsampling == "resize" else _transposed
+    for wider, wide in pairwise((*reversed(widths), out_channels)):
+        layers += [ResidualBlock(wider), norm(wider), nn.SiLU(), enlarge(wider, wide)]
+    return nn.Sequential(*layers)
+
+
+def _transposed(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
 
 
 def check_images(images: Tensor, channels: int, size: int) -> None:

@@ -354,9 +354,9 @@ def sharpness(images: Tensor) -> Tensor:
 def high_frequency_energy(images: Tensor, cutoff: float = 0.5) -> Tensor:
     """Energy of each picture above a spatial frequency, as mean square a pixel: a second measure of blur.
 
-    By Parseval's theorem the squared Fourier coefficients, divided by the number of pixels, add up to the sum of squares
-    of the picture; this is the part whose frequency exceeds `cutoff` times the Nyquist frequency (half a cycle a pixel)
-    in either direction.
+    By Parseval's theorem the squared Fourier coefficients, divided by the number of pixels, add up to the sum of
+    squares of the picture; this is the part whose frequency exceeds `cutoff` times the Nyquist frequency (half a cycle
+    a pixel) in either direction.
 
     Args:
         images: `(batch, channels, height, width)` in [-1, 1].

@@ -9,16 +9,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils.data.scenes.drawing import background_colors, object_colors
+from course_utils.data.scenes.records import SceneRecords
 from course_utils.layers import draw_integers, draw_normal, draw_uniform
+from course_utils.metrics.readings import SceneTargets, scene_targets
 
 MIXED, FOURFOLD, NOISE = 1 / 8, 1 / 16, 1 / 16
 """Shares of a batch that become a mixture of two pictures, the mean of four, and noise."""
 
+REPAINTED = 1 / 3
+"""Share of the objects that get a colour without a name."""
+
+CONTRAST = 0.5
+"""Least difference to the background, in one of the three colour channels, of an object painted so."""
+
 
 class Mixture(NamedTuple):
-    """Which pictures of a batch go into each new one: `picks (batch, 4)` indices, `weights (batch, 4)` that add up to 1.
+    """Which pictures of a batch go into each new one.
 
-    Where a new picture is noise, `noise (batch,)` is True.
+    `picks (batch, 4)` are indices, `weights (batch, 4)` add up to 1; `noise (batch,)` is True where a new picture is
+    noise.
     """
 
     picks: Tensor
@@ -42,6 +52,49 @@ def draw_mixture(batch: int) -> Mixture:
     weights[pairs, 0], weights[pairs, 1] = share[pairs], 1 - share[pairs]
     weights[(kind >= MIXED) & (kind < MIXED + FOURFOLD)] = 0.25
     return Mixture(picks, weights, kind >= 1 - NOISE)
+
+
+def scene_lesson(batch: dict) -> tuple[Tensor, SceneTargets]:
+    """A batch of scenes (with `record`, `label_map` and `masks`) as a lesson: pictures and what to read from them."""
+    images, painted = repaint(batch)
+    targets = scene_targets(SceneRecords.from_dict(batch), batch["label_map"])
+    targets = targets._replace(color=targets.color * ~painted[..., None])
+    mixture = draw_mixture(len(images))
+    nothing = mixture.noise.to(images.device)
+    images = torch.where(nothing.view(-1, 1, 1, 1), noise_like(images), mixture(images))
+    mixed = []
+    for target, classes in zip(targets, (-1, -1, -1, -1, 1), strict=True):
+        anything = torch.full_like(target, 1 / target.shape[classes])
+        mixed.append(torch.where(nothing.view(-1, *[1] * (target.ndim - 1)), anything, mixture(target)))
+    return disturb(images), SceneTargets(*mixed)
+
+
+def glyph_lesson(images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Characters `(batch, 1, height, width)` with labels `(batch,)` as a lesson: pictures and label probabilities."""
+    targets = F.one_hot(labels, num_classes).float()
+    mixture = draw_mixture(len(images))
+    nothing = mixture.noise.to(images.device)
+    images = torch.where(nothing.view(-1, 1, 1, 1), noise_like(images), mixture(images))
+    targets = torch.where(nothing[:, None], torch.full_like(targets, 1 / num_classes), mixture(targets))
+    return disturb(images), targets
+
+
+def repaint(batch: dict) -> tuple[Tensor, Tensor]:
+    """Paint some objects of a batch of scenes in any colour at all, so that shapes are learned apart from colours.
+
+    A judge that has seen "green" and "circle", but never a green circle, must read one when a generator draws it.
+
+    Returns:
+        the pictures, and `(batch, 4)` bool: which objects have a colour without a name now.
+    """
+    records = SceneRecords.from_dict(batch)
+    images = batch["image"]
+    new = 2 * draw_uniform((len(images), 4, 3), device=images.device) - 1
+    visible = (new - background_colors(records)[:, None]).abs().amax(-1) > CONTRAST
+    chosen = draw_uniform((len(images), 4), device=images.device) < REPAINTED
+    painted = records.present & visible & chosen
+    change = (new - object_colors(records)) * painted[..., None]  # (batch, 4, 3)
+    return images + torch.einsum("bphw,bpc->bchw", batch["masks"], change), painted
 
 
 def disturb(images: Tensor) -> Tensor:
@@ -73,9 +126,9 @@ def noise_like(images: Tensor) -> Tensor:
     """Pictures of nothing, of the shape of `images`: noise of a grain between one pixel and the whole picture."""
     batch, channels, height, width = images.shape
     result = torch.empty_like(images)
-    for number, grain in enumerate((1, 2, 4, 8, height)):
+    for number, grain in enumerate((1, 2, 4, 8, height)[:batch]):
         rows = slice(number, None, 5)
         shape = (len(range(number, batch, 5)), channels, max(1, height // grain), max(1, width // grain))
         coarse = 2 * draw_uniform(shape, device=images.device) - 1
-        result[rows] = F.interpolate(coarse, (height, width), mode="bilinear") if shape[0] else coarse
+        result[rows] = F.interpolate(coarse, (height, width), mode="bilinear")
     return result

@@ -3,8 +3,9 @@
 from course_utils.training.by_hand import progress
 from course_utils.training.cache import cached
 from course_utils.training.checkpoints import CheckpointError
+from course_utils.training.claims import claims_text, write_claims
 from course_utils.training.engine import Player, fit
-from course_utils.training.experiment import Experiment, Verdict, results, run_experiment
+from course_utils.training.experiment import Experiment, Verdict, grid, results, run_cell, run_experiment, stale
 from course_utils.training.history import History, TrainingDiverged
 from course_utils.training.recipe import Recipe, Target, card_text, checkpoint_folder, evaluate, load, read_card, train
 
@@ -20,12 +21,17 @@ __all__ = [
     "cached",
     "card_text",
     "checkpoint_folder",
+    "claims_text",
     "evaluate",
     "fit",
+    "grid",
     "load",
     "progress",
     "read_card",
     "results",
+    "run_cell",
     "run_experiment",
+    "stale",
     "train",
+    "write_claims",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 import course_utils
@@ -30,10 +31,11 @@ def cached(
 
     `history = cached("vae", lambda: fit(player, batches, steps), vae, uses=(kl_divergence, reparameterize))`
 
-    It is the same training if name, scale and device are the same, the modules have the same classes, configs and initial
-    weights, the course's code for them is unchanged, and so is the source (comments aside) of `train` and of the functions
-    and classes in `uses`. Then the modules get the trained weights, the random generators the state after the
-    training, and nothing is computed. A training that was stopped early is not kept.
+    It is the same training if name, scale and device are the same, the modules have the same classes, configs and
+    initial weights, the course's code for them is unchanged, and so is the source (comments aside) of `train`, of the
+    players that it names, and of the functions and classes in `uses`. Then the modules get the trained weights, the
+    random generators the state after the training, and nothing is computed. A training that was stopped early is not
+    kept.
 
     Args:
         name: of the training, for the file in `data/cache/notebooks/`.
@@ -45,7 +47,8 @@ def cached(
         the history of the training, made now or earlier.
     """
     modules = [modules] if isinstance(modules, nn.Module) else list(modules)
-    key = digest(name, runtime.scale_name(), str(runtime.device()), _state_of(modules), _code_of(modules, [train, *uses]))
+    where = f"{name} {runtime.scale_name()} {runtime.device()}"
+    key = digest(where, _state_of(modules), _code_of(modules, [train, *uses]))
     folder = runtime.cache_folder("notebooks")
     path = folder / f"{name}-{key}.pt"
     if path.exists():
@@ -61,13 +64,17 @@ def cached(
             print(f"The kept training {path} is damaged: training again.")
     history = train()
     if history.finished:
-        weights = [module.state_dict() for module in modules]
-        state = {"configuration": {"key": key}, "weights": weights, "history": history.plain(), "random": random_state()}
+        state = {
+            "configuration": {"key": key},
+            "weights": [module.state_dict() for module in modules],
+            "history": history.plain(),
+            "random": random_state(),
+        }
         try:
             save_state(path, state)
         except CheckpointError as error:
             print(f"This training is not kept for next time: {error}")
-        for old in sorted(folder.glob(f"{name}-*.pt"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
+        for old in sorted(folder.glob(f"{name}-{'[0-9a-f]' * 16}.pt"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
             old.unlink(missing_ok=True)
     return history
 
@@ -78,7 +85,8 @@ def _state_of(modules: list[nn.Module]) -> str:
     for module in modules:
         parts.append(f"{type(module).__qualname__} {getattr(module, 'config', '')!r} {module}")
         for name, value in module.state_dict().items():
-            parts += [f"{name} {tuple(value.shape)} {value.dtype}", value.detach().cpu().contiguous().flatten().numpy().tobytes()]
+            flat = value.detach().cpu().contiguous().flatten()
+            parts += [f"{name} {tuple(value.shape)} {value.dtype}", flat.view(torch.uint8).numpy().tobytes()]
     return digest(*parts)
 
 

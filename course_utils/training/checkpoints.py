@@ -1,7 +1,7 @@
 """Files that are whole or not there: atomic writing, the state of a training, the state of all random generators.
 
-A crash, a full disk or `kill -9` at any moment leaves either the old file or the new one, never half of one: the bytes go
-to a hidden neighbour, are forced to the disk, and then take the old file's name in one step.
+A crash, a full disk or `kill -9` at any moment leaves either the old file or the new one, never half of one: the bytes
+go to a hidden neighbour, are forced to the disk, and then take the old file's name in one step.
 """
 
 import io
@@ -42,7 +42,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def replace_folder(new: Path, target: Path) -> None:
-    """Let the complete folder `new` take the place of `target`, which may exist. `recover_folder` ends a broken-off one."""
+    """Let the complete folder `new` take the place of `target`; `recover_folder` mends a break in the middle."""
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

@@ -1,10 +1,10 @@
 """`fit`: one short training engine for all systems, on Hugging Face Accelerate.
 
-A training is a list of *players*, each with a module and an objective: one for a VAE, two for a GAN. In each step every
-player in turn computes its objective on the batch and moves its own parameters; the others' stand still. The engine owns
-what a notebook should not repeat: device and precision, clipping, averaging, accumulation, the bar, the history, exact
-checkpoints, a clear stop when numbers explode. Under `torchrun` or `accelerate launch` every process works on its share
-of each batch, so that two processes do what one would do.
+A training is a list of *players*, each with a module and an objective: one for a VAE, two for a GAN. In each step
+every player in turn computes its objective on the batch and moves its own parameters; the others' stand still. The
+engine owns what a notebook should not repeat: device and precision, clipping, averaging, accumulation, the bar, the
+history, exact checkpoints, a clear stop when numbers explode. Under `torchrun` or `accelerate launch` every process
+works on its share of each batch, so that two processes do what one would do.
 """
 
 import contextlib
@@ -104,9 +104,7 @@ def fit(
     _validate(players, steps, accumulate, precision)
     factor = find_schedule(schedule)
     device = best_device()
-    accelerator = Accelerator(
-        cpu=device.type == "cpu", dataloader_config=DataLoaderConfiguration(split_batches=True)
-    )
+    accelerator = Accelerator(cpu=device.type == "cpu", dataloader_config=DataLoaderConfiguration(split_batches=True))
     device = accelerator.device
     precision = precision or ("bfloat16" if device.type == "cuda" else "float32")
     seed_everything(seed + 1_000_003 * accelerator.process_index)
@@ -170,7 +168,7 @@ def fit(
                 saving = checkpoint is not None and done % checkpoint_every == 0
                 if done % every == 0 or done == steps or saving:
                     ledger.flush()
-                    bar.show(done, history, last=done == steps)
+                    bar.show(done, history)
                     late = minutes is not None and time.monotonic() - start > 60 * minutes
                     if _any_process(late or bool(interrupted), accelerator):
                         break
@@ -219,7 +217,7 @@ class _Seat:
         player.module.to(accelerator.device, memory_format=layout).train()
         self.parameters = [parameter for parameter in player.module.parameters() if parameter.requires_grad]
         if not self.parameters:
-            raise ValueError(f"player {player.name!r} has nothing to train: no parameter of its module requires a gradient")
+            raise ValueError(f"player {player.name!r} has nothing to train: no parameter requires a gradient")
         decaying = [parameter for parameter in self.parameters if parameter.ndim >= 2 or not player.weight_decay]
         resting = [parameter for parameter in self.parameters if parameter.ndim < 2 and player.weight_decay]
         self.optimizer = torch.optim.AdamW(
@@ -233,7 +231,7 @@ class _Seat:
         self.objective = accelerator.prepare_model(_Objective(player, accelerator.device.type, precision))
 
     def gradients(self, batches: list[dict], clip: float | None) -> tuple[Tensor, Tensor, dict[str, Tensor | float]]:
-        """Fill the gradients with the mean over `batches`, clipped; returns loss, gradient norm before clipping, logs."""
+        """Fill the gradients with the mean over `batches`, clipped; returns loss, norm before clipping, and logs."""
         total, sums = 0.0, {}
         for index, batch in enumerate(batches):
             last = index == len(batches) - 1

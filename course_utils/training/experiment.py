@@ -1,11 +1,12 @@
 """Experiments: a study as a grid of runs, one stored row each, so that no table is typed in.
 
-`run_experiment` fills `data/experiments/NAME.json` and nothing else does. Each finished run is written at once; a run that
-was broken off is repeated, a finished one is not.
+`run_experiment` fills `data/experiments/NAME.json` and nothing else does. Each finished run is written at once; a run
+that was broken off is repeated, a finished one is not.
 """
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ class Verdict:
     def __post_init__(self):
         if self.verdict not in VERDICTS:
             raise ValueError(f"a verdict is one of {', '.join(VERDICTS)}, not {self.verdict!r}")
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -69,39 +73,43 @@ class Experiment:
 
 
 def run_experiment(
-    experiment: Experiment, only: Mapping[str, Any] | None = None, force: bool = False
+    experiment: Experiment,
+    only: Mapping[str, Any] | None = None,
+    force: bool = False,
+    show: Callable[[str], Any] = print,
 ) -> list[Row]:
     """Run the cells that have no valid row yet; each row is stored as soon as it is there.
+
+    At scale cpu the rows go to `data/experiments/`; at the other scales to the cache, where `results` does not look.
 
     Args:
         experiment: whose grid to run.
         only: run only cells with these values, as in `only={"beta": 1.0}`.
         force: run them even if they have a row.
+        show: gets one line of text before each run.
 
     Returns:
-        all rows, as `results` gives them. A row whose code has changed since is stale, and run again.
+        all rows of this scale, flat as those of `results`. A row whose code has changed since is stale, and run again.
 
     Raises:
         ValueError: if `only` fits no cell, or a run returns something else than numbers.
         CheckpointError: if the rows cannot be read or written.
     """
-    chosen = [dict(cell) for cell in experiment.grid if all(cell.get(key) == value for key, value in (only or {}).items())]
+    only = dict(only or {})
+    chosen = [dict(cell) for cell in experiment.grid if {key: cell.get(key) for key in only} == only]
     if not chosen:
-        raise ValueError(f"no cell of experiment {experiment.name!r} has {dict(only or {})}; its grid: {list(experiment.grid)}")
+        raise ValueError(f"no cell of experiment {experiment.name!r} has {only}; its grid: {list(experiment.grid)}")
     source = source_of(experiment.run)
-    stored = _read(experiment, _path(experiment, writing=True))
+    path = _path(experiment, runtime.scale_name())
+    stored = _read(experiment, path)
     for number, cell in enumerate(chosen, 1):
         row = next((row for row in stored if row["cell"] == _plain(cell)), None)
         if row is not None and row["source"] == source and not force:
             continue
         reason = "" if row is None else " again" if force else " again (its code has changed)"
-        print(f"{experiment.name} {number}/{len(chosen)}{reason}: {_title(cell)}", flush=True)
-        runtime.seed_everything(int(cell.get("seed", 0)))
+        show(f"{experiment.name} {number}/{len(chosen)}{reason}: {_title(cell)}")
         start = time.monotonic()
-        metrics = {name: _result(name, value) for name, value in experiment.run(**cell).items()}
-        clash = sorted(set(metrics) & {*cell, "seconds"})
-        if clash:
-            raise ValueError(f"experiment {experiment.name!r} measures {clash}, which its cell has too: rename one")
+        metrics = _measure(experiment, cell)
         new = {
             "cell": _plain(cell),
             "metrics": metrics,
@@ -113,39 +121,42 @@ def run_experiment(
             "source": source,
         }
         stored = [row for row in stored if row["cell"] != new["cell"]] + [new]
-        _write(experiment, stored)
-    return results(experiment)
+        _write(experiment, stored, path)
+    return _flat(experiment, stored)
+
+
+def run_cell(experiment: Experiment, index: int) -> Row:
+    """Run cell number `index` of the grid now, and store nothing; the flat row, as `results` gives it."""
+    cell = dict(experiment.grid[index])
+    return {**_plain(cell), **_measure(experiment, cell)}
 
 
 def results(experiment: Experiment) -> list[Row]:
-    """The stored rows in the order of the grid, flat: the cell's values, what was measured, and `seconds`.
+    """The stored rows in the order of the grid, flat: the cell's values and what was measured, by name.
 
-    Empty if nothing was run. Rows of cells that the grid no longer has are left out. What `run_experiment` wrote at
-    scale smoke or gpu is kept apart from the stored results, and read at that scale only.
+    Rows of cells that the grid no longer has are left out. At every scale these are the rows made at scale cpu.
 
     Raises:
-        CheckpointError: if the file is damaged.
+        CheckpointError: if there is no row yet, or the file is damaged.
     """
-    rows = {json.dumps(row["cell"], sort_keys=True): row for row in stored_rows(experiment)}
-    found = [rows.get(json.dumps(_plain(dict(cell)), sort_keys=True)) for cell in experiment.grid]
-    return [{**row["cell"], **row["metrics"], "seconds": row["seconds"]} for row in found if row is not None]
+    flat = _flat(experiment, stored_rows(experiment))
+    if not flat:
+        raise CheckpointError(
+            f"there are no results of experiment {experiment.name}. Make them with: course experiment {experiment.name}"
+        )
+    return flat
 
 
 def stored_rows(experiment: Experiment) -> list[Row]:
     """The rows as they are in the file, with seed, command, versions and source."""
-    return _read(experiment, _path(experiment, writing=False))
+    return _read(experiment, _path(experiment, "cpu"))
 
 
-def stale_cells(experiment: Experiment) -> list[dict[str, Any]]:
-    """Cells whose stored row was made by code that has changed since."""
+def stale(experiment: Experiment) -> list[dict[str, Any]]:
+    """Cells of the grid without a row, or with one of code that has changed since: `run_experiment` runs these."""
     source = source_of(experiment.run)
-    return [row["cell"] for row in stored_rows(experiment) if row["source"] != source]
-
-
-def missing_cells(experiment: Experiment) -> list[dict[str, Any]]:
-    """Cells of the grid that have no row yet."""
-    done = [row["cell"] for row in stored_rows(experiment)]
-    return [dict(cell) for cell in experiment.grid if _plain(dict(cell)) not in done]
+    fresh = [row["cell"] for row in stored_rows(experiment) if row["source"] == source]
+    return [dict(cell) for cell in experiment.grid if _plain(dict(cell)) not in fresh]
 
 
 def summary(experiment: Experiment) -> list[Row]:
@@ -153,17 +164,17 @@ def summary(experiment: Experiment) -> list[Row]:
 
     Lists and numbers that are not there for every seed are left out; the deviation is None for a single seed.
     """
+    rows = stored_rows(experiment)
     groups: dict[str, list[Row]] = {}
-    for row in stored_rows(experiment):
-        setting = {key: value for key, value in row["cell"].items() if key != "seed"}
-        groups.setdefault(json.dumps(setting), []).append(row["metrics"])
-    order = list(dict.fromkeys(json.dumps({k: v for k, v in _plain(dict(cell)).items() if k != "seed"}) for cell in experiment.grid))
+    for cell in map(_plain, map(dict, experiment.grid)):
+        setting = json.dumps({key: value for key, value in cell.items() if key != "seed"})
+        groups.setdefault(setting, []).extend(row["metrics"] for row in rows if row["cell"] == cell)
     lines = []
-    for key in (key for key in order if key in groups):
-        several = groups[key]
-        names = [name for name in several[0] if all(isinstance(one.get(name), float | int) for one in several)]
-        spread = {name: _mean_and_deviation([one[name] for one in several]) for name in names}
-        lines.append({"setting": json.loads(key), "seeds": len(several), "metrics": spread})
+    for setting, several in groups.items():
+        if several:
+            names = [name for name in several[0] if all(isinstance(one.get(name), float | int) for one in several)]
+            spread = {name: _mean_and_deviation([one[name] for one in several]) for name in names}
+            lines.append({"setting": json.loads(setting), "seeds": len(several), "metrics": spread})
     return lines
 
 
@@ -179,11 +190,24 @@ def grid(**choices: Iterable[Any]) -> tuple[dict[str, Any], ...]:
     return tuple(dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
 
 
-def _path(experiment: Experiment, writing: bool) -> Path:
-    own = runtime.cache_folder("experiments", runtime.scale_name(), f"{experiment.name}.json")
-    if runtime.scale_name() != "cpu" and (writing or own.exists()):
-        return own
-    return runtime.data_folder("experiments", f"{experiment.name}.json")
+def _measure(experiment: Experiment, cell: dict[str, Any]) -> Row:
+    runtime.seed_everything(int(cell.get("seed", 0)))
+    metrics = {name: _result(name, value) for name, value in experiment.run(**cell).items()}
+    clash = sorted(set(metrics) & set(cell))
+    if clash:
+        raise ValueError(f"experiment {experiment.name!r} measures {clash}, which its cell has too: rename one")
+    return metrics
+
+
+def _path(experiment: Experiment, scale: str) -> Path:
+    if scale == "cpu":
+        return runtime.data_folder("experiments", f"{experiment.name}.json")
+    return runtime.cache_folder("experiments", scale, f"{experiment.name}.json")
+
+
+def _flat(experiment: Experiment, stored: list[Row]) -> list[Row]:
+    cells = [_plain(dict(cell)) for cell in experiment.grid]
+    return [{**row["cell"], **row["metrics"]} for cell in cells for row in stored if row["cell"] == cell]
 
 
 def _read(experiment: Experiment, path: Path) -> list[Row]:
@@ -191,17 +215,20 @@ def _read(experiment: Experiment, path: Path) -> list[Row]:
         return []
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return [row for row in rows if row["cell"] is not None and row["metrics"] is not None and row["source"]]
+        if not all({"cell", "metrics", "seconds", "source"} <= set(row) for row in rows) or not isinstance(rows, list):
+            raise ValueError("it does not hold rows of runs")
+        return rows
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
-            f"{path} is damaged ({error}). Bring it back with git, or delete it and run: course experiment {experiment.name}"
+            f"{path} is damaged ({error}). Bring it back with git, or delete it and run: "
+            f"course experiment {experiment.name}"
         ) from error
 
 
-def _write(experiment: Experiment, rows: list[Row]) -> None:
+def _write(experiment: Experiment, rows: list[Row], path: Path) -> None:
     order = [_plain(dict(cell)) for cell in experiment.grid]
     kept = sorted((row for row in rows if row["cell"] in order), key=lambda row: order.index(row["cell"]))
-    write_atomically(_path(experiment, writing=True), json.dumps(kept, indent=1) + "\n")
+    write_atomically(path, json.dumps(kept, indent=1) + "\n")
 
 
 def _plain(cell: dict[str, Any]) -> dict[str, Any]:
@@ -209,13 +236,16 @@ def _plain(cell: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(cell))
 
 
-def _result(name: str, value: Any) -> float | list:
+def _result(name: str, value: Any) -> float | list | None:
+    """A number as JSON can hold it, with seven digits; what is not finite becomes None."""
     if isinstance(value, Tensor) or hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [_result(name, one) for one in value]
-    if isinstance(value, bool | int | float):
-        return value if isinstance(value, int) else float(f"{value:.7g}")
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
     raise ValueError(f"a run must return numbers or lists of numbers, but {name!r} is a {type(value).__name__}")
 
 

@@ -19,7 +19,7 @@ class TrainingDiverged(RuntimeError):
 
 
 class History(dict[str, list[float]]):
-    """One list of numbers a quantity, one number a step: `history["loss"]`; with several players `history["critic/loss"]`.
+    """A list of numbers a quantity, one a step: `history["loss"]`; with several players `history["critic/loss"]`.
 
     Attributes:
         steps: optimizer steps done.
@@ -99,19 +99,22 @@ class Bar:
         self.last = time.monotonic() if not live else 0.0
         self.tqdm = tqdm(
             total=steps, initial=done, disable=not shown, file=sys.stdout, desc="training", unit="step",
-            ascii=" =", mininterval=0, miniters=1 << 62, dynamic_ncols=True,
+            ascii=" =", miniters=1, dynamic_ncols=True,
         )  # fmt: skip
 
     def show(self, done: int, history: History, last: bool = False) -> None:
-        """Draw the bar with the mean of each quantity over its last 20 steps, at most twice a second."""
+        """Draw the bar with the mean of each quantity over its last 20 steps, at most twice a second.
+
+        The last state is only noted: `close` draws it.
+        """
         now = time.monotonic()
         if self.tqdm.disable or (now - self.last < self.pause and not last):
             return
         self.last = now
         self.tqdm.n = done
-        shown = [key for key in history if not key.endswith("gradient_norm")]
-        recent = {key: history[key][-20:] for key in shown}
-        self.tqdm.set_postfix_str("  ".join(f"{key} {sum(values) / len(values):.4g}" for key, values in recent.items()))
+        recent = {key: values[-20:] for key, values in history.items() if not key.endswith("gradient_norm")}
+        text = "  ".join(f"{key} {sum(values) / len(values):.4g}" for key, values in recent.items())
+        self.tqdm.set_postfix_str(text, refresh=not last)
 
     def close(self) -> None:
         """Leave the last state of the bar standing."""

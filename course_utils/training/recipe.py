@@ -5,6 +5,7 @@
 reloaded from that file, so they are those of what is shipped.
 """
 
+import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -44,8 +45,10 @@ class Target:
         if self.at_least is None and self.at_most is None:
             raise ValueError("a target needs at_least or at_most")
 
-    def met(self, value: float) -> bool:
-        """Whether `value` reaches it; a value that is not a number never does."""
+    def met(self, value: float | None) -> bool:
+        """Whether `value` reaches it; what is missing or not a number never does."""
+        if value is None:
+            return False
         low = self.at_least is None or value >= self.at_least
         return low and (self.at_most is None or value <= self.at_most)
 
@@ -137,7 +140,9 @@ def load(recipe: Recipe, folder: Path | str | None = None) -> nn.Module:
     try:
         result = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
-        raise CheckpointError(f"the checkpoint in {folder} is of another model than {recipe.name}: {error}. {again}") from error
+        details = " ".join(str(error).split()).rstrip(".")
+        message = f"the checkpoint in {folder} is of another model than {recipe.name}: {details}. {again}"
+        raise CheckpointError(message) from error
     missing = [name for name in result.missing_keys if not _is_frozen(recipe, name)]
     if missing or result.unexpected_keys:
         raise CheckpointError(
@@ -165,32 +170,18 @@ def read_card(recipe: Recipe, folder: Path | str | None = None) -> dict[str, Any
         raise CheckpointError(message) from error
 
 
-def evaluate(recipe: Recipe, quick: bool = False, folder: Path | str | None = None) -> dict[str, Any]:
-    """Measure the checkpoint again on held-out data, beside its chance level and its ceiling.
+def evaluate(recipe: Recipe, quick: bool = False, folder: Path | str | None = None) -> Measured:
+    """Measure the checkpoint again on held-out data: numbers by name. Chance and ceiling are on the card.
 
     Args:
         recipe: of the model.
         quick: on `recipe.quick_samples` instead of `recipe.samples`.
         folder: of the checkpoint, as in `load`.
 
-    Returns:
-        `{"name", "samples", "metrics", "chance", "ceiling", "targets", "meets"}`, numbers by name.
-
     Raises:
         CheckpointError: as in `load`.
     """
-    model = load(recipe, folder)
-    samples = recipe.quick_samples if quick else recipe.samples
-    metrics = _measure(recipe, model, samples)
-    return {
-        "name": recipe.name,
-        "samples": samples,
-        "metrics": metrics,
-        "chance": _floats(recipe.chance(samples)) if recipe.chance else {},
-        "ceiling": _floats(recipe.ceiling(samples)) if recipe.ceiling else {},
-        "targets": {name: _bounds(target) for name, target in recipe.targets.items()},
-        "meets": _meets(recipe, metrics),
-    }
+    return _measure(recipe, load(recipe, folder), recipe.quick_samples if quick else recipe.samples)
 
 
 def train(
@@ -198,23 +189,25 @@ def train(
     *,
     folder: Path | str | None = None,
     minutes: float | None = None,
+    seed: int | None = None,
     restart: bool = False,
     progress: bool = True,
-) -> dict[str, Any] | None:
+) -> Path | None:
     """Train by the recipe at the chosen scale, and write the checkpoint folder.
 
-    The state of the training lies in `data/cache/training/`: after an interrupt, a crash or a spent time budget the same call
-    goes on where it was. The former checkpoint stays until the new one is complete.
+    The state of the training lies in `data/cache/training/`: after an interrupt, a crash or a spent time budget the
+    same call goes on where it was. The former checkpoint stays until the new one is complete.
 
     Args:
         recipe: what to train.
         folder: for the checkpoint; by default `checkpoint_folder(recipe)`, never the shipped one at scale smoke.
         minutes: stop in good order after this time.
+        seed: instead of the recipe's.
         restart: begin anew even if a training was begun.
         progress: show a bar.
 
     Returns:
-        the card, or None if the training was stopped before its end.
+        the checkpoint folder, or None if the training was stopped before its end (and in all processes but the first).
 
     Raises:
         CheckpointError: if something cannot be written, or a begun training has other settings.
@@ -223,6 +216,10 @@ def train(
     scale = runtime.scale_name()
     if scale not in recipe.steps:
         raise ValueError(f"recipe {recipe.name} has steps for {', '.join(recipe.steps)}, none for scale {scale}")
+    command = f"course train {recipe.name}" if scale == "cpu" else f"COURSE_SCALE={scale} course train {recipe.name}"
+    if seed is not None and seed != recipe.seed:
+        recipe = dataclasses.replace(recipe, seed=seed)
+        command += f" --seed {seed}"
     target = Path(folder) if folder else checkpoint_folder(recipe)
     begun = runtime.cache_folder("training", recipe.name, f"{scale}.pt")
     if restart:
@@ -243,24 +240,24 @@ def train(
             progress=progress,
         )
     except CheckpointError as error:
-        if begun.exists():
-            raise CheckpointError(f"{error} From the command line: course train {recipe.name} --restart") from error
-        raise
-    if not history.finished:
-        print(f"{recipe.name}: {history.steps} of {recipe.steps[scale]} steps done. Go on with: course train {recipe.name}")
-        return None
+        raise CheckpointError(f"recipe {recipe.name}: {error}") from error
     if not _is_main_process():
         return None
+    if not history.finished:
+        print(f"{recipe.name}: {history.steps} of {recipe.steps[scale]} steps. Go on with: course train {recipe.name}")
+        return None
     print(f"{recipe.name}: trained in {history.seconds / 60:.1f} min; measuring on held-out data.")
-    card = _write_checkpoint(recipe, model, target, history.seconds, scale)
+    made = {"command": command, "steps": history.steps, "scale": scale, "seconds": round(history.seconds, 1)}
+    _write_checkpoint(recipe, model, target, made)
     begun.unlink(missing_ok=True)
-    return card
+    return target
 
 
 def card_text(card: Mapping[str, Any]) -> str:
     """The card for readers, in Markdown, from `card.json`."""
     names = list(card["metrics"])
-    lines = [f"# {card['name']}", "", f"{card['system']} ({card['paper']}) on {card['data']}. {card['about']}".strip(), ""]
+    what = f"{card['system']} ({card['paper']}) on {card['data']}. {card['about']}"
+    lines = [f"# {card['name']}", "", what.strip(), ""]
     lines += [f"On {card['samples']:,} held-out samples, with the weights of this folder:", ""]
     lines += ["| metric | measured | target | chance | ceiling |", "| --- | --- | --- | --- | --- |"]
     for name in names:
@@ -290,7 +287,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _write_checkpoint(recipe: Recipe, model: nn.Module, target: Path, seconds: float, scale: str) -> dict[str, Any]:
+def _write_checkpoint(recipe: Recipe, model: nn.Module, target: Path, made: dict[str, Any]) -> None:
     """Fill a neighbouring folder, measure what is in it, then let it take the target's place."""
     new = target.with_name(f".{target.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -298,7 +295,7 @@ def _write_checkpoint(recipe: Recipe, model: nn.Module, target: Path, seconds: f
         new.mkdir(parents=True)
         save_half(model.cpu(), new)
         _leave_out_frozen(recipe, new)
-        card = _card(recipe, new, seconds, scale)
+        card = _card(recipe, new, made)
         write_atomically(new / "card.json", json.dumps(card, indent=2) + "\n")
         write_atomically(new / "README.md", card_text(card))
         replace_folder(new, target)
@@ -306,15 +303,13 @@ def _write_checkpoint(recipe: Recipe, model: nn.Module, target: Path, seconds: f
         raise CheckpointError(cannot_write(target, error)) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    return card
 
 
-def _card(recipe: Recipe, folder: Path, seconds: float, scale: str) -> dict[str, Any]:
+def _card(recipe: Recipe, folder: Path, made: dict[str, Any]) -> dict[str, Any]:
     """Everything the card says, measured on the model in `folder`."""
     model = load(recipe, folder)
-    samples = recipe.quick_samples if scale == "smoke" else recipe.samples
+    samples = recipe.quick_samples if made["scale"] == "smoke" else recipe.samples
     metrics = _measure(recipe, model, samples)
-    settings = "" if scale == "cpu" else f"COURSE_SCALE={scale} "
     trained = [value.numel() for name, value in model.named_parameters() if not _is_frozen(recipe, name)]
     return {
         "name": recipe.name,
@@ -324,11 +319,8 @@ def _card(recipe: Recipe, folder: Path, seconds: float, scale: str) -> dict[str,
         "paper": recipe.paper,
         "data": recipe.data,
         "about": recipe.about,
-        "command": f"{settings}course train {recipe.name}",
+        **made,
         "seed": recipe.seed,
-        "steps": recipe.steps[scale],
-        "scale": scale,
-        "seconds": round(seconds, 1),
         "device": _device_name(),
         "versions": versions(),
         "parameters": sum(trained),
@@ -390,9 +382,14 @@ def _compare_configs(recipe: Recipe, model: nn.Module, folder: Path, again: str)
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored = stored.get("config", stored)
     wanted = json.loads(json.dumps(asdict(config)))
-    changed = [f"{name} is {stored[name]} there, {wanted[name]} in the recipe" for name in wanted if name in stored and stored[name] != wanted[name]]
+    changed = [
+        f"{name} is {stored[name]} there, {value} in the recipe"
+        for name, value in wanted.items()
+        if name in stored and stored[name] != value
+    ]
     if changed:
-        raise CheckpointError(f"the checkpoint of {recipe.name} in {folder} has another config: {'; '.join(changed)}. {again}")
+        difference = "; ".join(changed)
+        raise CheckpointError(f"the checkpoint of {recipe.name} in {folder} has another config: {difference}. {again}")
 
 
 def _folder_to_read(recipe: Recipe, folder: Path | str | None) -> Path:

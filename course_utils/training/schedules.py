@@ -23,7 +23,7 @@ def one_cycle(step: int, steps: int, warmup: float = 0.3, start: float = 1 / 25,
 
 
 def cosine(step: int, steps: int, warmup: float = 0.05) -> float:
-    """Straight up over the share `warmup` of the steps, then cosine down to 0 (Loshchilov & Hutter, SGDR, ICLR 2017)."""
+    """Straight up over the share `warmup` of the steps, then cosine down to 0 (Loshchilov & Hutter, ICLR 2017)."""
     rising = warmup * steps
     if step < rising:
         return (step + 1) / (math.floor(rising) + 1)

@@ -5,9 +5,12 @@ import hashlib
 import inspect
 import textwrap
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any
+
+from torch.utils.data import Dataset
 
 
 def digest(*parts: str | bytes) -> str:
@@ -27,8 +30,8 @@ def source_of_files(paths: Iterable[Path]) -> str:
 def source_of(thing: Any) -> str:
     """Fingerprint of a function or class: of its source, the plain values it refers to, and the functions beside it.
 
-    What it calls in its own module (in a notebook: the reader's other functions) is followed, so a change anywhere in the
-    reader's code is seen; code of other modules is not.
+    What it calls in its own module (in a notebook: the reader's other functions) is followed, and so are players and
+    data sets that it refers to, so a change anywhere in the reader's code is seen; code of other modules is not.
     """
     parts: dict[str, str] = {}
     _collect(thing, getattr(thing, "__module__", None), parts)
@@ -36,7 +39,7 @@ def source_of(thing: Any) -> str:
 
 
 def canonical(source: str) -> str:
-    """The source as a nested list of what Python's parser saw; the text without its white space where it cannot parse."""
+    """The source as nested lists of what Python's parser saw; the mere words where it cannot parse."""
     try:
         return str(_node(ast.parse(textwrap.dedent(source))))
     except SyntaxError:  # the lines of a lambda in the middle of a call are not a program
@@ -72,22 +75,35 @@ def _collect(thing: Any, module: str | None, parts: dict[str, str]) -> None:
     if not isinstance(thing, FunctionType):
         parts[type(thing).__qualname__] = repr(thing) if _is_plain(thing) else type(thing).__qualname__
         return
-    name = f"{thing.__qualname__}:{thing.__code__.co_firstlineno}" if "<lambda>" in thing.__qualname__ else thing.__qualname__
-    if name in parts:
-        return
-    parts[name] = ""
     try:
-        source = inspect.getsource(thing)
+        source = canonical(inspect.getsource(thing))
     except (OSError, TypeError):
         source = repr((thing.__code__.co_code, thing.__code__.co_names))
-    parts[name] = canonical(source) + repr(thing.__defaults__ if _is_plain(thing.__defaults__) else "")
-    seen = {name: thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__}
-    cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
-    for label, value in [*seen.items(), *((label, cell.cell_contents) for label, cell in cells)]:
-        if _is_plain(value):
-            parts[f"{name} uses {label}"] = repr(value)
-        elif isinstance(value, FunctionType | type) and value.__module__ == module:
+    name = thing.__qualname__ + (digest(source) if "<lambda>" in thing.__qualname__ else "")
+    if name in parts:
+        return
+    parts[name] = source + repr(thing.__defaults__ if _is_plain(thing.__defaults__) else "")
+    for label, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
+        if cell != CellType():  # empty as long as its variable has no value
+            _collect_value(name, label, cell.cell_contents, module, parts)
+    for label in _names(thing.__code__):
+        if label in thing.__globals__:
+            _collect_value(name, label, thing.__globals__[label], module, parts)
+
+
+def _collect_value(user: str, label: str, value: Any, module: str | None, parts: dict[str, str]) -> None:
+    """Note a value that `user` knows by the name `label`; lists and dicts only where a NAME says that they stay."""
+    if _is_plain(value) or (label.isupper() and _is_plain(_frozen(value))):
+        parts[f"{user} uses {label}"] = repr(value)
+    elif isinstance(value, FunctionType | type):
+        if value.__module__ == module:
             _collect(value, module, parts)
+    elif is_dataclass(value) and type(value).__dataclass_params__.frozen:  # a player, a config
+        for field in fields(value):
+            _collect_value(user, f"{label}.{field.name}", getattr(value, field.name), module, parts)
+    elif isinstance(value, Dataset):
+        settings = {name: setting for name, setting in vars(value).items() if _is_plain(setting)}
+        parts[f"{user} uses {label}"] = repr((type(value).__qualname__, settings))
 
 
 def _names(code: CodeType) -> list[str]:
@@ -95,9 +111,15 @@ def _names(code: CodeType) -> list[str]:
     return [*code.co_names, *inner]
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
+def _frozen(value: Any) -> Any:
+    """Lists and dicts, also inside each other, as tuples."""
     if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
+        value = list(value.items())
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a value that stays as it is: lists and dicts may change while code runs."""
+    if isinstance(value, tuple | frozenset):
+        return all(map(_is_plain, value))
     return isinstance(value, bool | int | float | str | None)

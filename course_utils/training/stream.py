@@ -13,14 +13,14 @@ from torch.utils.data import DataLoader
 class BatchStream(Iterator[dict]):
     """Batches of `loader`, epoch after epoch, on the training device; each process gets its share of every batch.
 
-    A batch keeps its structure; floating-point pictures `(batch, channels, height, width)` take the channels-last layout
-    where the modules are convolutional.
+    A batch keeps its structure; floating-point pictures `(batch, channels, height, width)` take the channels-last
+    layout where the modules are convolutional.
     """
 
     def __init__(self, loader: Iterable[dict], accelerator: Accelerator, channels_last: bool):
         if accelerator.num_processes > 1:
             if not isinstance(loader, DataLoader):
-                raise ValueError("with several processes the batches must come from a torch DataLoader, to be shared out")
+                raise ValueError("with several processes the batches must come from a torch DataLoader")
             loader = accelerator.prepare_data_loader(loader, device_placement=False)
         self.loader = loader
         self.device = accelerator.device
@@ -67,7 +67,8 @@ class BatchStream(Iterator[dict]):
             if own is not None and start["loader"] is not None:
                 own.set_state(start["loader"])
         self.start = {"torch": torch.get_rng_state(), "loader": own.get_state() if own is not None else None}
-        for holder in (self.loader, *(getattr(self.loader, name, None) for name in ("sampler", "batch_sampler", "dataset"))):
+        parts = [getattr(self.loader, name, None) for name in ("sampler", "batch_sampler", "dataset")]
+        for holder in (self.loader, *parts):
             if hasattr(holder, "set_epoch"):
                 holder.set_epoch(self.epoch)
         if self.batch == 0:

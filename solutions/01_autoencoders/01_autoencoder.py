@@ -531,7 +531,7 @@ widgets.explorer(
 # and the spread of each number over real codes, and decode.
 
 # %%
-from course_utils.metrics import GLYPH_JUDGE
+from course_utils.metrics.recipes import GLYPH_JUDGE
 
 judge = training.load(GLYPH_JUDGE)
 with torch.inference_mode():

@@ -369,7 +369,8 @@ plots.show(
     experiments.CVAE_LABEL.figure(label_rows),
     alt="Share of conditional samples that a classifier reads as the wanted digit, for the label in neither network, one of them, or both.",
 )
-print(experiments.CVAE_LABEL.verdict(label_rows))
+verdict = experiments.CVAE_LABEL.verdict(label_rows)
+print(f"The lecture's claim {verdict.verdict}: {verdict.why}.")
 
 # %% [markdown]
 # ## Exercise 6 · A tighter bound · *10 minutes, medium, optional*

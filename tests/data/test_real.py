@@ -140,6 +140,7 @@ def test_a_lost_connection_leaves_nothing(hub, cache, monkeypatch):
 def test_what_a_killed_process_left_is_cleared_away(hub, cache):
     (cache / "mnist.part" / "table").mkdir(parents=True)
     (cache / "mnist.part" / "table" / "mnist-train.arrow").write_bytes(b"half")
+    (cache / "mnist.part" / "table" / "dataset_info.json").write_text("{}")
     assert len(real.load("mnist", "test")) == 12
     assert left(cache) == {"mnist"}
 

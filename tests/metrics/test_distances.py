@@ -223,7 +223,9 @@ def test_bootstrap_interval_of_an_accuracy_is_the_binomial_one():
 
 
 def test_bootstrap_interval_covers_as_often_as_it_says():
-    intervals = [distances.bootstrap_interval(normal(40, 1, i)[:, 0], level=0.8, seed=i, resamples=200) for i in range(200)]
+    intervals = [
+        distances.bootstrap_interval(normal(40, 1, i)[:, 0], level=0.8, seed=i, resamples=200) for i in range(200)
+    ]
     covered = sum(interval.low <= 0 <= interval.high for interval in intervals) / 200
     assert 0.68 < covered < 0.88
 

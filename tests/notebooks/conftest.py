@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.cli import notebooks
+
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 SOLUTION = '"locked": false, "schema_version": 3, "solution": true, "task": false'
@@ -62,10 +64,23 @@ assert double(-7) == -14
 '''
 
 
+def write(solutions: Path) -> Path:
+    """Write the text of the tiny course's one notebook, and return the folder `solutions`."""
+    chapter = solutions / "01_tiny"
+    chapter.mkdir(parents=True)
+    (chapter / "01_first.py").write_text(TINY, encoding="utf-8")
+    return solutions
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A folder `solutions` with one chapter that holds the text of one notebook, not yet executed."""
-    chapter = tmp_path / "solutions" / "01_tiny"
-    chapter.mkdir(parents=True)
-    (chapter / "01_first.py").write_text(TINY, encoding="utf-8")
-    return tmp_path / "solutions"
+    return write(tmp_path / "solutions")
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, executed; for tests to copy."""
+    solutions = write(tmp_path_factory.mktemp("executed") / "solutions")
+    notebooks.make(notebooks.pairs(solutions)[0])
+    return solutions

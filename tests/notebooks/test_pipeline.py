@@ -1,6 +1,11 @@
 """Text to notebook, execution, staleness: on a tiny course of one notebook."""
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import jupytext
@@ -12,11 +17,10 @@ from course_utils.cli.names import Failure, UsageError
 
 
 @pytest.fixture
-def made(tiny: Path) -> notebooks.Pair:
-    """The tiny notebook, executed."""
-    (pair,) = notebooks.pairs(tiny)
-    notebooks.make(pair)
-    return pair
+def made(executed: Path, tmp_path: Path) -> notebooks.Pair:
+    """The tiny notebook, executed, to be changed at will."""
+    shutil.copytree(executed, tmp_path / "solutions")
+    return notebooks.pairs(tmp_path / "solutions")[0]
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -56,6 +60,7 @@ def test_executed_notebook_holds_outputs_widgets_and_where_they_come_from(made: 
 
 
 def test_executing_twice_gives_the_same_bytes_and_a_fresh_clone_the_same_cell_ids(made: notebooks.Pair) -> None:
+    notebooks.make(made)
     before = made.notebook.read_bytes()
     notebooks.make(made)
     assert made.notebook.read_bytes() == before
@@ -127,6 +132,31 @@ def test_a_cell_that_hangs_or_kills_its_kernel_is_named(tiny: Path) -> None:
     edit(pair.text, "import time\ntime.sleep(60)", "os._exit(1)")
     with pytest.raises(Failure, match=r"cell 4 of 5.*kernel died"):
         notebooks.make(pair)
+    assert not pair.notebook.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_ctrl_c_ends_with_130_and_writes_nothing(tiny: Path) -> None:
+    (pair,) = notebooks.pairs(tiny)
+    edit(
+        pair.text, "# # Tiny", "# # Tiny\n\n# %%\nimport pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)"
+    )
+    script = (
+        "import pathlib, sys\nfrom course_utils.cli import main, notebooks\n"
+        f"notebooks.pairs.__defaults__ = (pathlib.Path({str(tiny)!r}),)\nsys.exit(main.main(['notebooks']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (pair.text.parent / "started").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "the notebook did not start"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert err == "course: interrupted\n"
     assert not pair.notebook.exists()
 
 

@@ -1,4 +1,4 @@
-"""Scene records: what is in a picture, as integers. Everything else (pictures, captions, answers) is computed from them.
+"""Scene records: what is in a picture, as integers. Pictures, captions and answers are computed from them.
 
 A scene is a 2x2 grid of places on a coloured background, with 1 to 4 objects, at most one a place. An object has a
 shape, a colour, a size and a small jitter of its position.
@@ -20,7 +20,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from course_utils.data.scenes.hashing import Draws, keys, mix
+from course_utils.data.hashing import hashed
+from course_utils.data.scenes.draws import STEP, Draws, keys
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
 COLORS = ("red", "orange", "yellow", "green", "cyan", "blue", "pink", "black")
@@ -194,7 +195,7 @@ def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0) -> Scene
     residue = residues[draws.integers(len(residues))[:, 0]]
     top = present.long().argmax(1)  # the first place that is not empty
     jitter[rows, top, 0] = 0
-    checksum = mix(_code(shape, color, size, background, jitter)).remainder(5)
+    checksum = hashed(_code(shape, color, size, background, jitter) - STEP).remainder(5)
     jitter[rows, top, 0] = (residue - checksum).remainder(5) - MAX_JITTER
 
     return SceneRecords(
@@ -206,7 +207,7 @@ def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0) -> Scene
         mover=first,
         motion=draws.integers(len(MOTIONS))[:, 0],
         light=draws.integers(8)[:, 0],
-        texture=mix(key),
+        texture=hashed(key),
     )
 
 
@@ -241,7 +242,7 @@ def scene(objects: Sequence[tuple[str, str, str, str]], background: str = "cream
         mover=zero + place,
         motion=zero,
         light=zero + 5,
-        texture=mix(zero + texture),
+        texture=hashed(zero + texture),
     )
 
 

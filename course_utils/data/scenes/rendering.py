@@ -1,131 +1,49 @@
-"""From records to pictures: the flat rendering, masks and label maps. The other styles are in `styles` and `views`.
+"""From records to pictures and videos, in any of the styles.
 
-    images = render(scenes, size=32)                     # (batch, 3, 32, 32) in [-1, 1]
-    images = render(scenes, size=64, style="photo")      # the same scenes, seen otherwise, at any resolution
+images = render(scenes, size=32)                     # (batch, 3, 32, 32) in [-1, 1]
+images = render(scenes, size=64, style="photo")      # the same scenes, seen otherwise, at any resolution
+videos = render_video(scenes, size=32, frames=8)     # (batch, 8, 3, 32, 32)
 """
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from course_utils.data.scenes.records import BACKGROUNDS, COLORS, SceneRecords
-from course_utils.data.scenes.shapes import Layout, distances, layout, pixel_centres
+from course_utils.data.scenes.drawing import check_size, flat
+from course_utils.data.scenes.painted import painted
+from course_utils.data.scenes.records import SceneRecords
+from course_utils.data.scenes.shapes import Layout, layout
+from course_utils.data.scenes.styles import day, edges, labels, night, photo, plain, sketch, striped
+from course_utils.data.scenes.views import aerial, plan, side
 
-MIN_SIZE = 8
 _CHUNK = 256  # scenes at a time: what is computed on stays in the processor's cache
+_PATH = 0.25  # how far an object moves in a video, in picture coordinates
+_GROWTH = 0.5
 
-COLOR_RGB: dict[str, tuple[int, int, int]] = {
-    "red": (196, 22, 28),
-    "orange": (238, 122, 26),
-    "yellow": (253, 212, 36),
-    "green": (17, 128, 88),
-    "cyan": (60, 184, 244),
-    "blue": (32, 52, 170),
-    "pink": (222, 92, 184),
-    "black": (28, 28, 34),
+_PAINTERS: dict[str, Callable[[SceneRecords, int, Layout], Tensor]] = {
+    "flat": flat,
+    "photo": photo,
+    "sketch": sketch,
+    "painted": painted,
+    "labels": labels,
+    "edges": edges,
+    "day": day,
+    "night": night,
+    "plain": plain,
+    "striped": striped,
+    "plan": plan,
+    "aerial": aerial,
+    "side": side,
 }
-"""Red, green and blue, 0 to 255; lightness differs too, so that colour-blind readers can tell most of them apart."""
-
-BACKGROUND_RGB: dict[str, tuple[int, int, int]] = {
-    "cream": (252, 246, 220),
-    "gray": (160, 168, 172),
-    "sand": (216, 194, 146),
-    "mint": (180, 222, 188),
-    "lavender": (208, 194, 242),
-    "sky": (216, 243, 252),
-}
-"""Six soft tones, light enough for every object colour."""
+STYLES = tuple(_PAINTERS)
 
 
-def _palette(table: dict[str, tuple[int, int, int]], names: tuple[str, ...]) -> Tensor:
-    return torch.tensor([table[name] for name in names], dtype=torch.float32) / 127.5 - 1
-
-
-_COLORS = _palette(COLOR_RGB, COLORS)
-_BACKGROUNDS = _palette(BACKGROUND_RGB, BACKGROUNDS)
-
-
-def object_colors(scenes: SceneRecords) -> Tensor:
-    """(batch, 4, 3) in [-1, 1]: the colour of each object (any value where a place is empty)."""
-    return _COLORS.to(scenes.device)[scenes.color.clamp(min=0)]
-
-
-def background_colors(scenes: SceneRecords) -> Tensor:
-    """(batch, 3) in [-1, 1]."""
-    return _BACKGROUNDS.to(scenes.device)[scenes.background]
-
-
-def check_size(size: int) -> None:
-    """Raise ValueError unless `size` is a whole number of pixels from 8 up."""
-    if not isinstance(size, int) or size < MIN_SIZE:
-        raise ValueError(f"size is {size!r}: a picture's side is a whole number of pixels, at least {MIN_SIZE}")
-
-
-def coverage(distance: Tensor, size: int) -> Tensor:
-    """How much of each pixel lies inside, in [0, 1], from signed distances in picture coordinates."""
-    return (0.5 - distance * size).clamp_(0, 1)
-
-
-def masks(scenes: SceneRecords, size: int = 32) -> Tensor:
-    """(batch, 4, size, size) in [0, 1]: how much of each pixel the object at each place covers; 0 where it is empty."""
+def _check(size: int, style: str) -> None:
     check_size(size)
-    centres = pixel_centres(size, scenes.device)
-    return coverage(distances(layout(scenes), centres, centres), size)
-
-
-def label_map(scenes: SceneRecords, size: int = 32) -> Tensor:
-    """(batch, size, size) int64: 0 on the background, 1 + index into SHAPES where an object covers over half a pixel."""
-    inside = masks(scenes, size) > 0.501  # just over a half: no tie is left to rounding, which devices do differently
-    return (inside * (scenes.shape + 1)[..., None, None]).sum(1)
-
-
-def _flat_cells(scenes: SceneRecords, size: int) -> Tensor:
-    """The flat rendering place by place: each object lies wholly in its quarter, so only that is computed."""
-    half = size // 2
-    centres = pixel_centres(size, scenes.device).view(2, half)
-    place = torch.arange(4, device=scenes.device)
-    where = layout(scenes)
-    cover = coverage(distances(where, centres[place % 2], centres[place // 2]), size)
-    background = background_colors(scenes)
-    contrast = object_colors(scenes) - background[:, None]
-    image = torch.empty(len(scenes), 3, size, size, device=scenes.device)
-    torch.addcmul(
-        background[:, None, None, :, None, None],  # (batch, 1, 1, 3, 1, 1)
-        contrast.view(-1, 2, 2, 3, 1, 1),
-        cover.view(-1, 2, 2, 1, half, half),
-        out=image.view(-1, 3, 2, half, 2, half).permute(0, 2, 4, 1, 3, 5),  # (batch, 2, 2, 3, half, half)
-    )
-    return image
-
-
-def paint(background: Tensor, cover: Tensor, colors: Tensor) -> Tensor:
-    """Lay objects over a background, one place after the other.
-
-    Args:
-        background: (batch, 3, size, size), or (batch, 3, 1, 1).
-        cover: (batch, 4, size, size) in [0, 1].
-        colors: (batch, 4, 3), or (batch, 4, 3, size, size).
-
-    Returns:
-        (batch, 3, size, size).
-    """
-    if colors.dim() == 3:
-        colors = colors[..., None, None]
-    image = background
-    for place in range(4):
-        image = image + cover[:, place, None] * (colors[:, place] - image)
-    return image
-
-
-def flat(scenes: SceneRecords, size: int, where: Layout | None = None) -> Tensor:
-    """Plain colours on a plain background: (batch, 3, size, size). `where` moves the objects (for videos)."""
-    if where is None and size % 2 == 0 and size >= 32:  # below 32 an edge's soft pixel may reach the next quarter
-        return _flat_cells(scenes, size)
-    centres = pixel_centres(size, scenes.device)
-    cover = coverage(distances(where or layout(scenes), centres, centres), size)
-    return paint(background_colors(scenes)[..., None, None], cover, object_colors(scenes))
-
-
-STYLES = ("flat",)
+    if style not in STYLES:
+        raise ValueError(f"unknown style {style!r}: choose one of {', '.join(STYLES)}")
 
 
 def render(scenes: SceneRecords, size: int = 32, style: str = "flat") -> Tensor:
@@ -142,11 +60,60 @@ def render(scenes: SceneRecords, size: int = 32, style: str = "flat") -> Tensor:
     Raises:
         ValueError: unknown style, or too small a size.
     """
-    check_size(size)
-    if style not in STYLES:
-        raise ValueError(f"unknown style {style!r}: choose one of {', '.join(STYLES)}")
+    _check(size, style)
     images = torch.empty(len(scenes), 3, size, size, device=scenes.device)
     for start in range(0, len(scenes), _CHUNK):
         part = slice(start, start + _CHUNK)
-        images[part] = flat(scenes[part], size)
+        few = scenes[part]
+        images[part] = flat(few, size) if style == "flat" else _PAINTERS[style](few, size, layout(few))
     return images
+
+
+def _mover_last(scenes: SceneRecords) -> tuple[SceneRecords, Layout]:
+    """The records and their layout with the places in another order: the mover's comes last, and is painted last."""
+    order = ((torch.arange(4, device=scenes.device) == scenes.mover[:, None]).long()).argsort(dim=1, stable=True)
+    where = layout(scenes)
+    names = {name: getattr(scenes, name).gather(1, order) for name in ("shape", "color", "size")}
+    centre = where.centre.gather(1, order[..., None].expand(-1, -1, 2))
+    return replace(scenes, **names), Layout(names["shape"], centre, where.radius.gather(1, order))
+
+
+_STEPS = torch.tensor([[-_PATH, 0.0], [_PATH, 0.0], [0.0, -_PATH], [0.0, _PATH], [0.0, 0.0], [0.0, 0.0]])
+_FACTORS = torch.tensor([0.0, 0.0, 0.0, 0.0, _GROWTH, -_GROWTH])
+
+
+def _at_time(where: Layout, motion: Tensor, time: float) -> Layout:
+    """Where the objects are at a time from 0 to 1; the last one moves."""
+    mover = torch.tensor([0.0, 0.0, 0.0, 1.0], device=motion.device)
+    step, factor = _STEPS.to(motion.device)[motion] * time, _FACTORS.to(motion.device)[motion] * time
+    centre = where.centre + step[:, None] * mover[:, None]
+    return Layout(where.shape, centre, where.radius * (1 + factor[:, None] * mover))
+
+
+def render_video(scenes: SceneRecords, size: int = 32, frames: int = 8, style: str = "flat") -> Tensor:
+    """Short videos: the mover goes a quarter of the picture, or grows or shrinks by half, in front of the rest.
+
+    The first frame shows the scene as `render` does.
+
+    Args:
+        scenes: the records, with `mover` (a place) and `motion` (index into MOTIONS).
+        size: side in pixels, at least 8.
+        frames: number of frames, at least 2.
+        style: one of STYLES.
+
+    Returns:
+        (batch, frames, 3, size, size) float32 in [-1, 1].
+
+    Raises:
+        ValueError: unknown style, too small a size, too few frames.
+    """
+    _check(size, style)
+    if frames < 2:
+        raise ValueError(f"frames is {frames}: a video needs at least 2")
+    videos = torch.empty(len(scenes), frames, 3, size, size, device=scenes.device)
+    for start in range(0, len(scenes), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        few, where = _mover_last(scenes[part])
+        for frame in range(frames):
+            videos[part, frame] = _PAINTERS[style](few, size, _at_time(where, few.motion, frame / (frames - 1)))
+    return videos

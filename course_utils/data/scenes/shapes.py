@@ -66,7 +66,7 @@ object's centre, to (n, height, width) distances in the same unit. The shapes fi
 
 @dataclass(frozen=True)
 class Layout:
-    """Where objects stand: `centre` (batch, 4, 2) and `radius` (batch, 4) in picture coordinates, `shape` (batch, 4)."""
+    """Where objects stand: `shape` (batch, 4); `centre` (batch, 4, 2), `radius` (batch, 4) in picture coordinates."""
 
     shape: Tensor
     centre: Tensor
