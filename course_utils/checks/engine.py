@@ -143,17 +143,7 @@ class Check:
 
     def tried(self, hidden: bool = False) -> list[tuple[str, Request]]:
         """The cases by name, with the requests that they make."""
-        plan = [(case, 11) for case in self.cases]
-        if hidden:
-            plan = [(case, seed) for seed in (1009, 2003) for case in self.cases + self.hidden_cases]
-        made = []
-        for number, (case, seed) in enumerate(plan):
-            request = case.make(Draw(seed + 31 * number))
-            if isinstance(request, tuple):
-                asked = self.differentiable if self.gradients != "free" else ()
-                request = Call(dict(zip(self.signature, request, strict=False)), asked)
-            made.append((case.name, request))
-        return made
+        return _tried(self, hidden)
 
     def verdict(self, answers: Sequence[Answer], hidden: bool = False) -> CheckFailed | None:
         """What is wrong with `answers` to the requests of `tried(hidden)`, or None."""
@@ -289,6 +279,21 @@ class Check:
         if _close(got_all - shift, right_all, 1e-3, 1e-3 * scale):
             return f"Your result differs from the right one by the same amount everywhere ({_rounded(shift)}): look for a missing or extra constant."
         return None
+
+
+@functools.cache
+def _tried(check: Check, hidden: bool) -> list[tuple[str, Request]]:
+    plan = [(case, 11) for case in check.cases]
+    if hidden:
+        plan = [(case, seed) for seed in (1009, 2003) for case in check.cases + check.hidden_cases]
+    made = []
+    for number, (case, seed) in enumerate(plan):
+        request = case.make(Draw(seed + 31 * number))
+        if isinstance(request, tuple):
+            asked = check.differentiable if check.gradients != "free" else ()
+            request = Call(dict(zip(check.signature, request, strict=False)), asked)
+        made.append((case.name, request))
+    return made
 
 
 @functools.cache

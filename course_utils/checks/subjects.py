@@ -63,11 +63,13 @@ class Child:
     Args:
         seconds: time limit of one answer.
         folder: the working folder of the process.
+        preload: names of modules to import once, where many answers use them.
     """
 
-    def __init__(self, seconds: float = 30.0, folder: Path | None = None):
+    def __init__(self, seconds: float = 30.0, folder: Path | None = None, preload: Sequence[str] = ()):
         self.seconds = seconds
         self.folder = folder
+        self.preload = preload
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._loaded: object = None
@@ -150,7 +152,7 @@ class Child:
     def _start(self) -> None:
         path = os.pathsep.join(filter(None, [str(runtime.repository()), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "course_utils.checks.worker"],
+            [sys.executable, "-P", "-m", "course_utils.checks.worker", *self.preload],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from course_utils.training.history import Bar, History, Ledger
 from course_utils.training.schedules import Schedule, find_schedule
 from course_utils.training.stream import BatchStream
 
+_passes_interrupts_on = ContextVar("passes_interrupts_on", default=False)
 Objective = Callable[[dict], tuple[Tensor, dict[str, Tensor | float]]]
 
 
@@ -79,7 +81,8 @@ def fit(
     """Train the players on the batches of `loader` for `steps` optimizer steps; modules are changed in place.
 
     Modules end on the training device, in evaluation mode, with averaged weights where a player asks for an average.
-    An interrupt (the stop button, Ctrl-C) ends the training after the step in hand, in the same orderly way.
+    An interrupt (the stop button, Ctrl-C) ends the training after the step in hand, in the same orderly way: `fit` says
+    how far it got and returns, so that a notebook can go on with what is there.
 
     Args:
         players: one or several; all play in each step, in this order.
@@ -104,7 +107,9 @@ def fit(
     _validate(players, steps, accumulate, precision)
     factor = find_schedule(schedule)
     device = best_device()
-    accelerator = Accelerator(cpu=device.type == "cpu", dataloader_config=DataLoaderConfiguration(split_batches=True))
+    accelerator = Accelerator(
+        mixed_precision="no", cpu=device.type == "cpu", dataloader_config=DataLoaderConfiguration(split_batches=True)
+    )
     device = accelerator.device
     precision = precision or ("bfloat16" if device.type == "cuda" else "float32")
     seed_everything(seed + 1_000_003 * accelerator.process_index)
@@ -147,7 +152,7 @@ def fit(
     ledger = Ledger(history, accelerator)
     bar = Bar(steps, done, progress and accelerator.is_local_main_process)
     every = 1 if device.type == "cpu" else 25  # steps between two looks at the numbers, which stall an accelerator
-    before, start = history.seconds, time.monotonic()
+    resumed, before, start = done, history.seconds, time.monotonic()
     try:
         with _interrupts() as interrupted:
             while done < steps:
@@ -177,7 +182,7 @@ def fit(
             ledger.flush()
             history.finished = done == steps
             bar.show(done, history, last=True)
-            if checkpoint and (done > 0):
+            if checkpoint and done > resumed:
                 save()
     finally:
         bar.close()
@@ -188,7 +193,19 @@ def fit(
     if not history.finished and progress and accelerator.is_local_main_process:
         go_on = f"run the same again to go on from {checkpoint}" if checkpoint else "the weights are those of that step"
         print(f"Stopped after {done} of {steps} steps; {go_on}.")
+    if interrupted and _passes_interrupts_on.get():
+        raise KeyboardInterrupt
     return history
+
+
+@contextlib.contextmanager
+def interrupts_end_everything() -> Iterator[None]:
+    """Within it an interrupted `fit` raises KeyboardInterrupt in the end: a half-trained model must not be measured."""
+    token = _passes_interrupts_on.set(True)
+    try:
+        yield
+    finally:
+        _passes_interrupts_on.reset(token)
 
 
 class _Objective(nn.Module):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from course_utils import runtime
 from course_utils.training.checkpoints import CheckpointError, write_atomically
+from course_utils.training.engine import interrupts_end_everything
 from course_utils.training.recipe import versions
 from course_utils.training.sources import source_of
 
@@ -192,7 +193,9 @@ def grid(**choices: Iterable[Any]) -> tuple[dict[str, Any], ...]:
 
 def _measure(experiment: Experiment, cell: dict[str, Any]) -> Row:
     runtime.seed_everything(int(cell.get("seed", 0)))
-    metrics = {name: _result(name, value) for name, value in experiment.run(**cell).items()}
+    with interrupts_end_everything():
+        measured = experiment.run(**cell)
+    metrics = {name: _result(name, value) for name, value in measured.items()}
     clash = sorted(set(metrics) & set(cell))
     if clash:
         raise ValueError(f"experiment {experiment.name!r} measures {clash}, which its cell has too: rename one")

@@ -23,7 +23,7 @@ class History(dict[str, list[float]]):
 
     Attributes:
         steps: optimizer steps done.
-        seconds: that they took, over all pieces of a resumed training, without data or model building.
+        seconds: that they took, over all pieces of a resumed training.
         finished: False if the training was stopped by its time budget or by the user.
         raw_weights: for each player with an average (EMA) the last weights themselves, by parameter name; the module
             holds the average.

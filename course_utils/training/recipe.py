@@ -28,7 +28,7 @@ from course_utils.training.checkpoints import (
     replace_folder,
     write_atomically,
 )
-from course_utils.training.engine import Player, fit
+from course_utils.training.engine import Player, fit, interrupts_end_everything
 from course_utils.training.schedules import Schedule
 
 Measured = dict[str, float]
@@ -339,7 +339,7 @@ def _card(recipe: Recipe, folder: Path, made: dict[str, Any]) -> dict[str, Any]:
 
 def _measure(recipe: Recipe, model: nn.Module, samples: int) -> Measured:
     runtime.seed_everything(recipe.seed)
-    with torch.no_grad():
+    with torch.no_grad(), interrupts_end_everything():
         metrics = _floats(recipe.metrics(model, samples))
     unknown = sorted(set(recipe.targets) - set(metrics))
     if unknown:

@@ -1,6 +1,7 @@
 """Fingerprints of code: equal for code that does the same, whatever its comments, docstrings and line breaks."""
 
 import ast
+import functools
 import hashlib
 import inspect
 import textwrap
@@ -38,6 +39,7 @@ def source_of(thing: Any) -> str:
     return digest(*(f"{name}={parts[name]}" for name in sorted(parts)))
 
 
+@functools.lru_cache(1024)
 def canonical(source: str) -> str:
     """The source as nested lists of what Python's parser saw; the mere words where it cannot parse."""
     try:

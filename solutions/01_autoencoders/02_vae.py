@@ -235,7 +235,16 @@ class DigitVAE(nn.Module):
         return elbo(self.decoder(latents), images, mean, log_variance, beta), kl_divergence(mean, log_variance)
 
 
-digits = Glyphs("train", characters="0123456789")
+from torch.utils.data import Subset
+
+
+def only_digits(glyphs: Glyphs) -> Subset:
+    """The digits among the characters: the first ten classes."""
+    labels = glyphs.label[glyphs.entries(range(len(glyphs)))]
+    return Subset(glyphs, (labels < 10).nonzero()[:, 0].tolist())
+
+
+digits = only_digits(Glyphs("train", fields=("image", "label")))
 
 
 def train_vae(beta: float = 1.0, steps: int = scale(smoke=10, cpu=2_000, gpu=2_000)) -> tuple[DigitVAE, training.History]:
@@ -294,7 +303,8 @@ plots.show(
     plots.image_grid(manifold(lambda codes: sample(model.decoder, codes), 14), columns=14, padding=0, title="The map that your VAE has drawn"),
     alt="A sheet of fourteen by fourteen digits; neighbours resemble one another, and regions of each digit are visible.",
 )
-digit_test = Glyphs("test", characters="0123456789").__getitems__(list(range(scale(smoke=128, cpu=2_000, gpu=2_000))))
+digit_test = only_digits(Glyphs("test", fields=("image", "label")))
+digit_test = digit_test.__getitems__(range(min(len(digit_test), scale(smoke=128, cpu=2_000, gpu=2_000))))
 with torch.inference_mode():
     codes, _ = model.encode(digit_test["image"].to(device))
 plots.show(

@@ -1,6 +1,6 @@
 """What `fit` costs over the loop that one would write by hand: the same network, batches and optimizer, in one process.
 
-`ours` and `peer` are milliseconds a step, making optimizer and all included; `ratio` is the median over turns of ours / peer.
+`ours` and `peer` are milliseconds a step, the making of the optimizer included; `ratio` is the median of ours / peer over turns.
 `fit` chooses the channels-last layout for convolutions; one row gives that to the loop by hand too, and so shows what
 the engine alone costs.
 """
@@ -17,7 +17,7 @@ from course_utils import runtime
 from course_utils.autoencoders.vae import VAE, VAEConfig
 from course_utils.training import Player, fit
 
-TURNS = 11
+TURNS = 7
 
 
 def loop_by_hand(

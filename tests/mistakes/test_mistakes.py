@@ -1,6 +1,7 @@
 """The bank of wrong and right answers, against every check: visible and hidden, in the notebook and in a child process."""
 
 import itertools
+import linecache
 from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from course_utils.checks import autoencoders as chapter_01
 from course_utils.checks.engine import Check, CheckFailed, known_answers
@@ -40,22 +42,33 @@ RIGHT = [
 
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
-    with Child(seconds=60) as process:
+    modules = ["course_utils.autoencoders.autoencoder", "course_utils.autoencoders.vae", "numpy"]
+    with Child(seconds=60, preload=modules) as process:
         yield process
 
 
-def subjects(check: Check, setup: str, source: str, child: Child) -> Iterator[Any]:
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The cases are tiny: two threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def subjects(check: Check, source: str, child: Child) -> list[Any]:
+    linecache.cache["<answer>"] = (len(source), None, source.splitlines(keepends=True), "<answer>")
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(setup + source, "<answer>", "exec"), namespace)
-    yield InNotebook(namespace[check.name])
-    yield InChild(setup + source, check.name, child)
+    exec(compile(source, "<answer>", "exec"), namespace)
+    return [InNotebook(namespace[check.name]), InChild(source, check.name, child)]
 
 
 @pytest.mark.parametrize(("check", "setup", "source", "fragment"), WRONG)
 def test_wrong_answer_is_told_which_mistake_it_is(check: Check, setup: str, source: str, fragment: str, child: Child) -> None:
+    both = subjects(check, setup + source, child)
     for hidden in (False, True):
         messages = []
-        for subject in subjects(check, setup, source, child):
+        for subject in both:
             with pytest.raises(CheckFailed) as failed:
                 check(subject, hidden=hidden)
             messages.append(str(failed.value))
@@ -65,7 +78,7 @@ def test_wrong_answer_is_told_which_mistake_it_is(check: Check, setup: str, sour
 
 @pytest.mark.parametrize(("check", "setup", "source"), RIGHT)
 def test_right_answer_is_accepted(check: Check, setup: str, source: str, child: Child, capsys: pytest.CaptureFixture[str]) -> None:
-    for subject in subjects(check, setup, source, child):
+    for subject in subjects(check, setup + source, child):
         assert check(subject) is None
         assert check(subject, hidden=True) is None
     assert capsys.readouterr().out.count(f"{check.name} holds") == 4

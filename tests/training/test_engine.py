@@ -4,14 +4,16 @@ import math
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from course_utils.training import CheckpointError, Player, TrainingDiverged, fit
+from course_utils.data import loader
+from course_utils.training import CheckpointError, History, Player, TrainingDiverged, fit
 from course_utils.training.schedules import cosine, find_schedule, one_cycle
 
 
@@ -310,15 +312,15 @@ def test_a_schedule_of_ones_own_sets_the_learning_rate() -> None:
     assert torch.equal(weights(player), before)
 
 
-def shuffled(size: int = 64) -> DataLoader:
-    """Batches in an order that torch's global generator draws."""
+def shuffled(size: int = 64, generator: torch.Generator | None = None) -> DataLoader:
+    """Batches in an order that `generator` draws, or torch's global one."""
     points = torch.linspace(-1, 1, size)[:, None]
 
     def collate(rows: list) -> dict:
         x = torch.stack([row[0] for row in rows])
         return {"x": x, "y": 3 * x - 1}
 
-    return DataLoader(TensorDataset(points), batch_size=8, shuffle=True, collate_fn=collate)
+    return DataLoader(TensorDataset(points), batch_size=8, shuffle=True, collate_fn=collate, generator=generator)
 
 
 def noisy(name: str = "line") -> Player:
@@ -330,32 +332,63 @@ def noisy(name: str = "line") -> Player:
     return Player(name, player.module, objective, learning_rate=0.1, ema_decay=0.9)
 
 
+class Stream(IterableDataset):
+    """Five batches of a stream, another order in each epoch."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[dict]:
+        batches = line_batches(5, size=8)
+        yield from batches[self.epoch :] + batches[: self.epoch]
+
+
+LOADERS = {
+    "torch's shuffling": shuffled,
+    "a generator of its own": lambda: shuffled(generator=torch.Generator().manual_seed(5)),
+    "the course's": lambda: loader(shuffled().dataset, 8, seed=3),
+    "a stream": lambda: DataLoader(Stream(), batch_size=None),
+    "a list": lambda: line_batches(6, size=8),
+}
+
+
 @pytest.mark.parametrize("stop", [3, 8, 13])
-def test_a_time_budget_stops_in_good_order_and_the_same_call_goes_on(stop: int, tmp_path: Path) -> None:
-    whole = noisy()
-    undisturbed = fit(whole, shuffled(), 20, progress=False)
-    first = noisy()
-    count = []
+@pytest.mark.parametrize("kind", LOADERS)
+def test_an_interrupted_training_goes_on_exactly(kind: str, stop: int, tmp_path: Path) -> None:
+    seen: dict[str, list] = {}
 
-    def objective(batch: dict) -> tuple[torch.Tensor, dict]:
-        count.append(1)
-        if len(count) == stop:
-            os.kill(os.getpid(), signal.SIGINT)
-        return first.objective(batch)
+    def train(run: str, until: int | None = None) -> tuple[torch.Tensor, History]:
+        player = noisy()
+        inputs = seen.setdefault(run, [])
 
-    path = tmp_path / "training.pt"
-    stopped = fit(Player(**{**vars(first), "objective": objective}), shuffled(), 20, checkpoint=path, progress=False)
+        def objective(batch: dict) -> tuple[torch.Tensor, dict]:
+            x = batch["x"] if isinstance(batch, dict) and "x" in batch else batch[0]
+            inputs.append(x.sum().item())
+            if len(inputs) == until:
+                os.kill(os.getpid(), signal.SIGINT)
+            return player.objective({"x": x, "y": 3 * x - 1})
+
+        path = None if run == "whole" else tmp_path / "training.pt"
+        watched = Player(**{**vars(player), "objective": objective})
+        history = fit(watched, LOADERS[kind](), 20, checkpoint=path, progress=False)
+        return weights(player), history
+
+    whole, undisturbed = train("whole")
+    _, stopped = train("pieces", until=stop)
     assert (stopped.steps, stopped.finished) == (stop, False)
-    second = noisy()
-    resumed = fit(second, shuffled(), 20, checkpoint=path, progress=False)
-    assert torch.equal(weights(second), weights(whole))
-    assert dict(resumed) == dict(undisturbed)
-    assert resumed.finished
-    assert resumed.seconds > stopped.seconds
-    third = noisy()
-    again = fit(third, shuffled(), 20, checkpoint=path, progress=False)
-    assert torch.equal(weights(third), weights(whole)), "a finished training is taken from its file"
-    assert dict(again) == dict(undisturbed)
+    resumed, history = train("pieces")
+    assert seen["pieces"] == seen["whole"], "every batch once, in the same order"
+    assert len(set(seen["whole"])) > 4
+    assert torch.equal(resumed, whole)
+    assert dict(history) == dict(undisturbed)
+    assert history.finished
+    assert history.seconds > stopped.seconds
+    again, same = train("pieces")
+    assert torch.equal(again, whole), "a finished training is taken from its file"
+    assert dict(same) == dict(undisturbed)
+    assert len(seen["pieces"]) == 20
 
 
 def test_no_minutes_means_one_step_a_call(tmp_path: Path) -> None:

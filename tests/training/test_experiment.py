@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import types
 from pathlib import Path
 
@@ -107,6 +108,22 @@ def test_a_run_that_breaks_off_keeps_the_rows_before_it() -> None:
     with pytest.raises(KeyboardInterrupt):
         training.run_experiment(study(stumble), show=lambda line: None)
     assert [row["seed"] for row in training.results(study())] == [0, 1]
+
+
+def test_an_interrupted_training_gives_no_row() -> None:
+    def interrupted(beta: float, seed: int) -> dict:
+        module = torch.nn.Linear(1, 1)
+
+        def objective(batch: dict) -> tuple[torch.Tensor, dict]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return module.weight.sum(), {}
+
+        training.fit(training.Player("line", module, objective), [{}], 5, progress=False)
+        return {"nats": 0.0}
+
+    with pytest.raises(KeyboardInterrupt):
+        training.run_experiment(study(interrupted), show=lambda line: None)
+    assert stored_rows(study()) == []
 
 
 def test_changed_code_makes_rows_stale_and_comments_do_not(capsys: pytest.CaptureFixture) -> None:
