@@ -166,7 +166,10 @@ def pip(*arguments: str) -> bool:
     """Run pip in `.venv`; silent but for errors where nobody watches. Whether it succeeded."""
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
     command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *quiet, *arguments]
-    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode == 0
+    code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+    if code < 0:
+        say(f"pip was stopped from outside (signal {-code}): out of memory?")
+    return code == 0
 
 
 def make_environment() -> None:

@@ -59,7 +59,9 @@ def config_coders(config_class: type) -> dict[type, tuple[Callable, Callable]]:
         raise TypeError(f"{config_class.__name__} must be a frozen dataclass: write @dataclass(frozen=True) above it")
     nested = [field.name for field in fields(config_class) if is_dataclass(field.type)]
     if nested:
-        raise TypeError(f"{config_class.__name__}.{nested[0]} is a dataclass; a config is flat: plain values and tuples")
+        raise TypeError(
+            f"{config_class.__name__}.{nested[0]} is a dataclass; a config is flat: plain values and tuples"
+        )
     construct = config_class.__init__
 
     @functools.wraps(construct)
@@ -167,7 +169,9 @@ def _download(repository: str, filename: str, **download: Any) -> Path:
                 get_hf_file_metadata(hf_hub_url(repository, filename, revision=revision), token=token)
         return Path(hf_hub_download(repository, filename, **download))
     except HFValidationError as error:
-        raise FileNotFoundError(f"{repository} is no file or folder on this machine, and no hub id (owner/name)") from error
+        raise FileNotFoundError(
+            f"{repository} is no file or folder on this machine, and no hub id (owner/name)"
+        ) from error
     except RepositoryNotFoundError as error:
         raise FileNotFoundError(f"the hub has no public repository {repository}; is the name spelled right?") from error
     except LocalEntryNotFoundError as error:

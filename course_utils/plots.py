@@ -50,7 +50,9 @@ def sheet(images: Tensor, columns: int = 8, padding: int = 1, fill: int = 255) -
     canvas[:count, :height, :width] = tiles
     # (rows, columns, height, width, 3) -> (rows, height, columns, width, 3) -> one picture
     canvas = canvas.reshape(rows, columns, height + padding, width + padding, 3).swapaxes(1, 2)
-    return canvas.reshape(rows * (height + padding), columns * (width + padding), 3)[: -padding or None, : -padding or None]
+    return canvas.reshape(rows * (height + padding), columns * (width + padding), 3)[
+        : -padding or None, : -padding or None
+    ]
 
 
 def png(pixels: numpy.ndarray, zoom: int = 1) -> bytes:

@@ -25,8 +25,7 @@ def scale_name() -> str:
     name = os.environ.get("COURSE_SCALE", "cpu")
     if name not in SCALES:
         raise ValueError(
-            f"COURSE_SCALE is {name!r}, but must be one of {', '.join(SCALES)}. "
-            "Unset it to run at scale cpu."
+            f"COURSE_SCALE is {name!r}, but must be one of {', '.join(SCALES)}. Unset it to run at scale cpu."
         )
     return name
 

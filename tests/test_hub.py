@@ -82,7 +82,9 @@ def test_half_precision_keeps_buffers_and_codebooks_and_comes_back_as_float32(tm
     stored = hub.read_weights(tmp_path)
     assert stored["first.weight"].dtype == torch.float16
     assert stored["codebook"].dtype == stored["count"].dtype == torch.float32
-    assert stored["count"] == 70_000 and stored["steps"] == 123_456_789 and stored["codebook"][0] == 1 / torch.tensor(3.0)
+    assert (
+        stored["count"] == 70_000 and stored["steps"] == 123_456_789 and stored["codebook"][0] == 1 / torch.tensor(3.0)
+    )
     loaded = Net.from_pretrained(tmp_path)
     assert loaded.first.weight.dtype == torch.float32 and model.first.weight.dtype == torch.float32
     torch.testing.assert_close(loaded.first.weight, model.first.weight, atol=1e-7, rtol=2**-10)
@@ -225,7 +227,11 @@ def test_without_a_network_the_error_names_the_repository_and_what_to_do(tmp_pat
     [
         (LocalEntryNotFoundError("no connection"), hub.OfflineError, "owner/name"),
         (ConnectionResetError("reset"), hub.OfflineError, "owner/name"),
-        (RepositoryNotFoundError.__new__(RepositoryNotFoundError), FileNotFoundError, "no public repository owner/name"),
+        (
+            RepositoryNotFoundError.__new__(RepositoryNotFoundError),
+            FileNotFoundError,
+            "no public repository owner/name",
+        ),
     ],
 )
 def test_errors_of_the_hub_become_ours(monkeypatch, raised, expected, words):

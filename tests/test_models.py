@@ -162,7 +162,8 @@ def run_on_a_pretended_gpu(build: Callable[[], nn.Module], forward: tuple, loss:
         with torch.device("cuda"):
             model = build()
             forward, loss = (
-                tree_map(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), inputs) for inputs in (forward, loss)
+                tree_map(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), inputs)
+                for inputs in (forward, loss)
             )
         results = tree_leaves((model(*forward), model.loss(*loss)))
         assert {str(result.device) for result in results} == {"cuda:0"}

@@ -51,10 +51,17 @@ class Autoencoder(nn.Module, HubModel, coders=config_coders(AutoencoderConfig)):
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         self.config = config
-        features, num_features = image_encoder(config.architecture, config.in_channels, config.image_size, config.widths)
+        features, num_features = image_encoder(
+            config.architecture, config.in_channels, config.image_size, config.widths
+        )
         self.encoder = nn.Sequential(features, nn.Linear(num_features, config.latent_dim))
         self.decoder = image_decoder(
-            config.architecture, config.latent_dim, config.in_channels, config.image_size, config.widths, config.upsampling
+            config.architecture,
+            config.latent_dim,
+            config.in_channels,
+            config.image_size,
+            config.widths,
+            config.upsampling,
         )
 
     def encode(self, images: Tensor) -> Tensor:

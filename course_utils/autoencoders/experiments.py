@@ -290,7 +290,9 @@ def _label_run(label_into: str, seed: int) -> dict[str, float]:
     train = Digits("train")
     with torch.inference_mode():
         device = model.posterior.weight.device
-        codes = [model.encode(x.to(device), y.to(device))[0] for x, y in ((train.images, train.labels), (images, labels))]
+        codes = [
+            model.encode(x.to(device), y.to(device))[0] for x, y in ((train.images, train.labels), (images, labels))
+        ]
     measured = recipes.bounds(model, images, labels)
     return {
         "label_accuracy": right.double().mean().item(),
@@ -309,7 +311,9 @@ def _label_verdict(rows: list[Row]) -> Verdict:
         obeys = fmean(accuracy["both"]) - fmean(accuracy[other])
         bound = fmean(nats["both"]) - fmean(nats[other])
         clearly = 2 * max(spread(nats["both"]), spread(nats[other]))
-        return obeys > max(0.05, 2 * max(spread(accuracy["both"]), spread(accuracy[other]))) or bound > max(1.0, clearly)
+        return obeys > max(0.05, 2 * max(spread(accuracy["both"]), spread(accuracy[other]))) or bound > max(
+            1.0, clearly
+        )
 
     numbers = "; ".join(f"{entry} {said(accuracy[entry])}, ELBO {said(nats[entry], 1)} nats" for entry in ENTRIES)
     why = f"Share of samples read as the wanted digit (chance 0.1), with the label into: {numbers}."
@@ -401,11 +405,17 @@ def _beta_verdict(rows: list[Row]) -> Verdict:
 
 def _beta_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 3, width=8.4, height=2.8)
-    titles = (("squared_error", "squared error of a picture"), ("kl_nats", "KL, nats"), ("active_units", "active units of 8"))
+    titles = (
+        ("squared_error", "squared error of a picture"),
+        ("kl_nats", "KL, nats"),
+        ("active_units", "active units of 8"),
+    )
     for axis, (name, label) in zip(axes[0], titles, strict=True):
         groups = grouped(rows, "beta", name)
         betas = sorted(groups)
-        axis.errorbar(betas, [fmean(groups[b]) for b in betas], [spread(groups[b]) for b in betas], marker="o", capsize=3)
+        axis.errorbar(
+            betas, [fmean(groups[b]) for b in betas], [spread(groups[b]) for b in betas], marker="o", capsize=3
+        )
         axis.set(xscale="log", xlabel="beta", ylabel=label, ylim=(0, None))
     figure.suptitle("The dearer the code, the less it says", fontsize=10)
     return figure
@@ -459,7 +469,9 @@ def _collapse_verdict(rows: list[Row]) -> Verdict:
     for std, active in grouped(rows, "std", "active_units").items():
         kl, theory = (grouped(rows, "std", name)[std] for name in ("kl_nats", "predicted_kl_nats"))
         units = fmean(grouped(rows, "std", "predicted_units")[std])
-        pairs.append(f"{std:g}: {said(active, 1)} units and {said(kl)} nats (theory {units:.0f} and {fmean(theory):.2f})")
+        pairs.append(
+            f"{std:g}: {said(active, 1)} units and {said(kl)} nats (theory {units:.0f} and {fmean(theory):.2f})"
+        )
         close.append(abs(fmean(kl) - fmean(theory)) <= max(0.3, 0.1 * fmean(theory)))
     why = f"Active units of {COLLAPSE_LATENTS} and KL by the standard deviation of the likelihood: {'; '.join(pairs)}."
     if all(close):

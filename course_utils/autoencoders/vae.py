@@ -170,9 +170,7 @@ class VAE(nn.Module, HubModel, coders=config_coders(VAEConfig)):
         return log_weights.logsumexp(dim=0) - math.log(samples)
 
     @torch.inference_mode()
-    def sample(
-        self, num_images: int, generator: torch.Generator | None = None, labels: Tensor | None = None
-    ) -> Tensor:
+    def sample(self, num_images: int, generator: torch.Generator | None = None, labels: Tensor | None = None) -> Tensor:
         """New pictures (num_images, channels, height, width) in [-1, 1]: the mean of p(x|z) for z drawn from the prior.
 
         Args:

@@ -281,7 +281,9 @@ reconstruction_loss = Check(
 def _training(optimizer: str, batch: int, **settings: float) -> Callable[[Draw], Train]:
     def make(draw: Draw) -> Train:
         sizes = (16, 5, 16)
-        weights = tuple(columns**-0.5 * draw.normal(rows, columns) for columns, rows in zip(sizes, sizes[1:], strict=False))
+        weights = tuple(
+            columns**-0.5 * draw.normal(rows, columns) for columns, rows in zip(sizes, sizes[1:], strict=False)
+        )
         biases = tuple(0.1 * draw.normal(rows) for rows in sizes[1:])
         batches = tuple(draw.uniform(batch, 1, 4, 4, low=-1) for _ in range(3))
         return Train(Network(weights, biases, (1, 4, 4)), optimizer, settings, batches)
@@ -289,7 +291,9 @@ def _training(optimizer: str, batch: int, **settings: float) -> Callable[[Draw],
     return make
 
 
-def _step(*order: str, value: Callable[..., Any] = reference.reconstruction_loss, sign: float = 1.0) -> Callable[..., float]:
+def _step(
+    *order: str, value: Callable[..., Any] = reference.reconstruction_loss, sign: float = 1.0
+) -> Callable[..., float]:
     """A training step that does what `order` says."""
 
     def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor) -> float:
@@ -489,8 +493,10 @@ pca = Check(
     hint="mean over dimension 0; torch.linalg.svd(images - mean, full_matrices=False) gives U, S and V^T; its first rows are the components.",
     cases=(
         Case("20 points of 5 values, 3 components", lambda draw: (_cloud(draw, 20, 5), 3)),
-        Case("6 points of 9 values, 2 components", lambda draw: (_cloud(draw, 6, 9), 2)),
-        Case("12 points of 4 values in float64, all 4 components", lambda draw: (_cloud(draw, 12, 4, torch.float64), 4)),
+        Case("11 points of 7 values, 2 components", lambda draw: (_cloud(draw, 11, 7), 2)),
+        Case(
+            "12 points of 4 values in float64, all 4 components", lambda draw: (_cloud(draw, 12, 4, torch.float64), 4)
+        ),
     ),
     hidden_cases=(Case("30 points of 7 values, 1 component", lambda draw: (_cloud(draw, 30, 7), 1)),),
     relative=1e-3,
@@ -662,7 +668,9 @@ principal_angles = Check(
             "You return the largest angle only: all k angles are asked for.",
         ),
         Mistake(
-            lambda a, b: torch.acos(torch.linalg.svdvals(torch.linalg.qr(a.T).Q.T @ torch.linalg.qr(b.T).Q).clamp(-1, 1)),
+            lambda a, b: torch.acos(
+                torch.linalg.svdvals(torch.linalg.qr(a.T).Q.T @ torch.linalg.qr(b.T).Q).clamp(-1, 1)
+            ),
             "You transposed the bases before QR: the *columns* of a and b span the spaces.",
         ),
         Mistake(
@@ -725,11 +733,15 @@ resize_convolution = Check(
             "You enlarged with zeros between the values: repeat each value in a 2 by 2 square (nearest neighbour).",
         ),
         Mistake(
-            lambda x, w, b: F.conv2d(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), w, b, padding=1),
+            lambda x, w, b: F.conv2d(
+                F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), w, b, padding=1
+            ),
             "You enlarged bilinearly: nearest neighbour is asked for, which repeats values.",
         ),
         Mistake(
-            lambda x, w, b: F.conv2d(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True), w, b, padding=1),
+            lambda x, w, b: F.conv2d(
+                F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True), w, b, padding=1
+            ),
             "You enlarged bilinearly, with aligned corners: nearest neighbour is asked for, which repeats values.",
         ),
         Mistake(
@@ -831,7 +843,10 @@ reparameterize = Check(
             "The mean is missing: mean + standard deviation x noise.",
         ),
         Mistake(lambda m, v, e: m + 0 * v, "You return the mean alone: the draw is mean + standard deviation x noise."),
-        Mistake(lambda m, v, e: m + 0 * v + e, "The noise is not scaled: multiply it by the standard deviation, exp(log_variance / 2)."),
+        Mistake(
+            lambda m, v, e: m + 0 * v + e,
+            "The noise is not scaled: multiply it by the standard deviation, exp(log_variance / 2).",
+        ),
         Mistake(
             lambda m, v, e: m + (v / 2).exp() * torch.randn_like(m),
             "You draw noise of your own and ignore the argument `noise`: then nobody can repeat, test or compare your result.",
@@ -1054,7 +1069,7 @@ elbo = Check(
     reference=_elbo,
     holds="one bound for each picture, also at other betas and for a very sure decoder, with gradients",
     look='02_vae, exercise 3 "The ELBO"',
-    hint="targets = (images + 1) / 2; log-likelihood = minus F.binary_cross_entropy_with_logits(..., reduction=\"none\"), summed over a picture; "
+    hint='targets = (images + 1) / 2; log-likelihood = minus F.binary_cross_entropy_with_logits(..., reduction="none"), summed over a picture; '
     "minus beta times your KL divergence.",
     not_a_number="Your result holds NaN or infinity: where the decoder is very sure, sigmoid rounds to 0 or 1, and its logarithm to minus infinity. "
     "F.binary_cross_entropy_with_logits works with the logits themselves and does not overflow.",
@@ -1085,7 +1100,7 @@ elbo = Check(
         ),
         Mistake(
             _elbo_of(lambda l, x: -_cross_entropy(l, (x + 1) / 2).mean()),
-            "You averaged the cross-entropy over pixels and batch (its default): take reduction=\"none\" and sum over the values of each picture.",
+            'You averaged the cross-entropy over pixels and batch (its default): take reduction="none" and sum over the values of each picture.',
         ),
         Mistake(
             _elbo_of(lambda l, x: -_cross_entropy(l, (x + 1) / 2).sum()),
@@ -1132,7 +1147,9 @@ elbo = Check(
             "F.binary_cross_entropy wants probabilities, and you have logits: the variant ..._with_logits takes these.",
         ),
         Mistake(
-            _elbo_of(lambda l, x: -F.binary_cross_entropy(torch.sigmoid(l), (x + 1) / 2, reduction="none").flatten(1).sum(1)),
+            _elbo_of(
+                lambda l, x: -F.binary_cross_entropy(torch.sigmoid(l), (x + 1) / 2, reduction="none").flatten(1).sum(1)
+            ),
             "Where the decoder is very sure, sigmoid rounds to 0 or 1 and the logarithm is cut off at -100: F.binary_cross_entropy_with_logits is exact there.",
         ),
         Mistake(
@@ -1180,7 +1197,9 @@ elbo = Check(
             "The KL divergence is missing: subtract beta times it.",
         ),
         Mistake(
-            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) - beta * vae.kl_divergence(m.detach(), v.detach()),
+            lambda l, x, m, v, beta=1.0: (
+                vae.bernoulli_log_likelihood(l, x) - beta * vae.kl_divergence(m.detach(), v.detach())
+            ),
             "The values are right, but the KL divergence is cut off from the graph: its price would never be paid in training.",
         ),
         Mistake(
@@ -1215,17 +1234,24 @@ sample = Check(
     hint="decode_logits(noise), sigmoid, then from [0, 1] to [-1, 1] by 2 p - 1, all of it under torch.no_grad().",
     cases=(
         Case("3 codes of 2 numbers, pictures of 4x4", lambda draw: (_decoder(draw, 2, 1, 4, 4), draw.normal(3, 2))),
-        Case("1 code of 5 numbers, pictures of 3 channels", lambda draw: (_decoder(draw, 5, 3, 2, 3), draw.normal(1, 5))),
+        Case(
+            "1 code of 5 numbers, pictures of 3 channels", lambda draw: (_decoder(draw, 5, 3, 2, 3), draw.normal(1, 5))
+        ),
     ),
     hidden_cases=(Case("6 codes of 3 numbers", lambda draw: (_decoder(draw, 3, 1, 3, 3), draw.normal(6, 3))),),
     gradients="forbidden",
     mistakes=(
-        Mistake(_sample_of(lambda l: l), "You return the logits: a sigmoid makes probabilities of them, and 2 p - 1 pictures."),
+        Mistake(
+            _sample_of(lambda l: l),
+            "You return the logits: a sigmoid makes probabilities of them, and 2 p - 1 pictures.",
+        ),
         Mistake(
             _sample_of(torch.sigmoid),
             "You return probabilities in [0, 1]: pictures are in [-1, 1], so rescale them, 2 p - 1.",
         ),
-        Mistake(_sample_of(lambda l: 2 * l - 1), "The sigmoid is missing: the decoder gives logits, not probabilities."),
+        Mistake(
+            _sample_of(lambda l: 2 * l - 1), "The sigmoid is missing: the decoder gives logits, not probabilities."
+        ),
         Mistake(
             _sample_of(lambda l: (2 * l - 1).clamp(-1, 1)),
             "You clamped the logits in place of a sigmoid: a logit may be any number, the sigmoid turns it into a probability.",
@@ -1299,7 +1325,10 @@ append_label = Check(
         Case("1 code of 2 numbers, label 0 of 3", lambda draw: (draw.normal(1, 2), torch.tensor([0]), 3)),
     ),
     hidden_cases=(
-        Case("6 codes of 4 numbers, the last of 7 classes among them", lambda draw: (draw.normal(6, 4), torch.tensor([6, 0, 1, 6, 5, 2]), 7)),
+        Case(
+            "6 codes of 4 numbers, the last of 7 classes among them",
+            lambda draw: (draw.normal(6, 4), torch.tensor([6, 0, 1, 6, 5, 2]), 7),
+        ),
         Case("3 codes of 2 numbers, 62 classes", lambda draw: _labelled(draw, 3, 2, 62, 60)),
     ),
     gradients="required",

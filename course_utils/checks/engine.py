@@ -17,7 +17,7 @@ from torch import Tensor
 
 from course_utils.checks.perform import Answer, Call, Description, Failure, Request
 from course_utils.checks.plain import Seen, Unknown
-from course_utils.checks.subjects import Forged, InChild, InNotebook, Subject, SubjectLost
+from course_utils.checks.subjects import Forged, InChild, InNotebook, SubjectLost
 
 
 class CheckFailed(AssertionError):
@@ -163,7 +163,9 @@ class Check:
                 if sentence or general:
                     details = details if first == _DIFFERS else [("Found", first), *details]
                     first = sentence or general or first
-                return CheckFailed(self.name, first, [("Case", name), *details, *self._where(recognised=sentence is not None)])
+                return CheckFailed(
+                    self.name, first, [("Case", name), *details, *self._where(recognised=sentence is not None)]
+                )
         return None
 
     def mistake(self, answers: Sequence[Answer], hidden: bool = False) -> str | None:
@@ -200,16 +202,26 @@ class Check:
                 first, details = _with_hint(_failure_text(found.failure), found.failure, self)
                 first = f"There is no `{self.name}`, for the cell {found.cell} fails. {first}"
                 raise CheckFailed(self.name, first, [*details, ("Look at", self.look)])
-            raise CheckFailed(self.name, f"There is no `{self.name}`: run its cell, and keep the name that the exercise gives.", self._where())
+            raise CheckFailed(
+                self.name,
+                f"There is no `{self.name}`: run its cell, and keep the name that the exercise gives.",
+                self._where(),
+            )
         if found.kind == "module" or found.kind == "other":
             advice = f"Pass `{self.name}` itself, without calling it: `check.{_check_name(self.name)}({self.name})`."
-            raise CheckFailed(self.name, f"This is no function or class but a {found.type_name}. {advice}", self._where())
+            raise CheckFailed(
+                self.name, f"This is no function or class but a {found.type_name}. {advice}", self._where()
+            )
         plain_order = sorted(found.parameters) == sorted(self.signature) and len(self.signature) > 1
         if plain_order and found.parameters != self.signature:
             raise CheckFailed(
                 self.name,
                 "The arguments stand in another order than in the exercise, so each call would mix them up.",
-                [("Expected", f"{self.name}({arguments})"), ("Got", f"{self.name}({', '.join(found.parameters)})"), *self._where()],
+                [
+                    ("Expected", f"{self.name}({arguments})"),
+                    ("Got", f"{self.name}({', '.join(found.parameters)})"),
+                    *self._where(),
+                ],
             )
 
     def _where(self, recognised: bool = False) -> list[tuple[str, str]]:
@@ -217,12 +229,21 @@ class Check:
 
     def _flow(self, right: Answer, got: Answer, _: "Check") -> "Finding":
         if self.gradients == "required":
-            cut = [name for name, gradient in right.gradients.items() if gradient is not None and got.gradients.get(name) is None]
+            cut = [
+                name
+                for name, gradient in right.gradients.items()
+                if gradient is not None and got.gradients.get(name) is None
+            ]
             if cut:
                 names = " and ".join(f"`{name}`" for name in cut[:3])
                 return (
                     f"The values may be right, but no gradient flows from your result back to {names}, so nothing could be learned through it.",
-                    [("Expected", "a graph to every input: no detach(), .data, item(), numpy() or torch.no_grad() on the way")],
+                    [
+                        (
+                            "Expected",
+                            "a graph to every input: no detach(), .data, item(), numpy() or torch.no_grad() on the way",
+                        )
+                    ],
                 )
         if self.gradients == "forbidden" and any(_graphs(got.value)):
             return (
@@ -264,7 +285,10 @@ class Check:
             return None
         pairs = []
         for right, got in zip(expected, answers, strict=True):
-            pairs += [(_as_tensor(a), _as_tensor(b)) for (_, a), (_, b) in zip(_leaves(right.value), _leaves(got.value), strict=True)]
+            pairs += [
+                (_as_tensor(a), _as_tensor(b))
+                for (_, a), (_, b) in zip(_leaves(right.value), _leaves(got.value), strict=True)
+            ]
         right_all = torch.cat([a.double().flatten() for a, _ in pairs])
         got_all = torch.cat([b.double().flatten() for _, b in pairs])
         if not (torch.isfinite(got_all).all() and torch.isfinite(right_all).all()) or len(right_all) < 4:
@@ -316,7 +340,11 @@ def numbers(tensor: Tensor) -> str:
         return _rounded(tensor.item())
     flat = tensor.flatten()
     shown = ", ".join(_rounded(value) for value in flat[:_SHOWN].tolist())
-    return f"[{shown}]" if len(flat) <= _SHOWN and tensor.dim() == 1 else f"[{shown}{', ...' if len(flat) > _SHOWN else ''}] of shape {tuple(tensor.shape)}"
+    return (
+        f"[{shown}]"
+        if len(flat) <= _SHOWN and tensor.dim() == 1
+        else f"[{shown}{', ...' if len(flat) > _SHOWN else ''}] of shape {tuple(tensor.shape)}"
+    )
 
 
 def _rounded(value: Any) -> str:
@@ -347,7 +375,11 @@ def _graphs(value: Any) -> list[bool]:
 
 
 def _as_tensor(leaf: Any) -> Tensor:
-    return leaf.data if isinstance(leaf, Seen) else torch.tensor(math.nan if not isinstance(leaf, (bool, int, float)) else leaf)
+    return (
+        leaf.data
+        if isinstance(leaf, Seen)
+        else torch.tensor(math.nan if not isinstance(leaf, (bool, int, float)) else leaf)
+    )
 
 
 def _close(a: Tensor, b: Tensor, relative: float, absolute: float) -> bool:
@@ -411,11 +443,17 @@ _HINTS = {
 }
 
 
-def _with_hint(found: tuple[str, list[tuple[str, str]]], failure: Failure | None, check: Check) -> tuple[str, list[tuple[str, str]]]:
+def _with_hint(
+    found: tuple[str, list[tuple[str, str]]], failure: Failure | None, check: Check
+) -> tuple[str, list[tuple[str, str]]]:
     first, details = found
     if failure is None or failure.unwritten:
         return found
-    if failure.type_name == "TypeError" and ("positional argument" in failure.message) and f"{check.name}()" in failure.message:
+    if (
+        failure.type_name == "TypeError"
+        and ("positional argument" in failure.message)
+        and f"{check.name}()" in failure.message
+    ):
         return (
             "It is called with other arguments than those that it takes: keep the signature of the exercise.",
             [("Expected", f"{check.name}({', '.join(check.signature)})"), ("Got", _shortened(failure.message))],
@@ -451,7 +489,9 @@ def _paired(right: Any, got: Any, name: str = "") -> Iterable[tuple[str, Any, An
             yield from _paired(right[key], got.get(key), f"{name}{key}: ")
     elif type(right) is type(got) and isinstance(right, (tuple, list)):
         for number, (a, b) in enumerate(zip(right, got, strict=False)):
-            yield from _paired(a, b, f"{name}{('first', 'second', 'third', 'fourth')[number] if number < 4 else number + 1}: ")
+            yield from _paired(
+                a, b, f"{name}{('first', 'second', 'third', 'fourth')[number] if number < 4 else number + 1}: "
+            )
 
 
 def _kind_name(value: Any) -> str:
@@ -476,7 +516,9 @@ def _kind_advice(expected: Any, came: Any) -> str:
     if isinstance(expected, Seen) and isinstance(came, (tuple, list)):
         return f"You return {len(came)} things, but one tensor is asked for."
     if isinstance(expected, float) and isinstance(came, Seen):
-        return "You return a tensor where a plain Python number is asked for: .item() gives it, and lets go of the graph."
+        return (
+            "You return a tensor where a plain Python number is asked for: .item() gives it, and lets go of the graph."
+        )
     if isinstance(expected, tuple) and isinstance(came, Seen):
         return f"You return one tensor, but {len(expected)} things are asked for."
     return "What you return has another type than asked for."
@@ -485,7 +527,10 @@ def _kind_advice(expected: Any, came: Any) -> str:
 def _shape(right: Answer, got: Answer, check: Check) -> Finding:
     for name, expected, came in _paired(right.value, got.value):
         if isinstance(expected, Seen) and isinstance(came, Seen) and expected.data.shape != came.data.shape:
-            details = [("Expected", f"{name}shape {tuple(expected.data.shape)}"), ("Got", f"{name}shape {tuple(came.data.shape)}")]
+            details = [
+                ("Expected", f"{name}shape {tuple(expected.data.shape)}"),
+                ("Got", f"{name}shape {tuple(came.data.shape)}"),
+            ]
             return "Your result has the wrong shape.", details
     return None
 
@@ -514,7 +559,10 @@ def _slope(right: Answer, got: Answer, check: Check) -> Finding:
         if expected is not None and not _similar(came, expected):
             return (
                 f"The values are right, but the gradient with respect to `{name}` is not: part of the way back is cut, or a value was put in by hand.",
-                [("Expected", f"gradient {numbers(expected)}"), ("Got", "none" if came is None else f"gradient {numbers(came)}")],
+                [
+                    ("Expected", f"gradient {numbers(expected)}"),
+                    ("Got", "none" if came is None else f"gradient {numbers(came)}"),
+                ],
             )
     return None
 

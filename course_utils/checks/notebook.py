@@ -82,7 +82,12 @@ def _line(failure: Failure) -> str:
 
 
 def _result(
-    exercise: str, points: float, calls: Sequence[tuple[str, str, str]], pieces: Any, failed: dict[str, str], child: Child
+    exercise: str,
+    points: float,
+    calls: Sequence[tuple[str, str, str]],
+    pieces: Any,
+    failed: dict[str, str],
+    child: Child,
 ) -> Result:
     if not calls:
         return Result(exercise, points, None, "the notebook has no check that can be run here")
@@ -168,7 +173,9 @@ def _checks_of(cells: Iterable[_Cell]) -> tuple[list[tuple[str, str, str, str]],
         exercises.append((exercise, float(cell.grading.get("points") or 0)))
         for node in ast.walk(tree):
             match node:
-                case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=check), args=[ast.Name(id=name)], keywords=[]):
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id=module), attr=check), args=[ast.Name(id=name)], keywords=[]
+                ):
                     if module in modules:
                         calls.append((exercise, modules[module], check, name))
     return calls, exercises
@@ -183,7 +190,12 @@ def pieces_of(cells: Sequence[_Cell], wanted: set[str]) -> list[tuple[str, str]]
     for cell in cells:
         if cell.is_solution:
             needed |= _used(cell.source)
-    others = [(cell, statement) for cell in cells if not (cell.is_solution or cell.is_check) for statement in _statements(cell)]
+    others = [
+        (cell, statement)
+        for cell in cells
+        if not (cell.is_solution or cell.is_check)
+        for statement in _statements(cell)
+    ]
     chosen: set[int] = set()
     grew = True
     while grew:
@@ -217,7 +229,9 @@ def _statements(cell: _Cell) -> Iterable[tuple[int, int, set[str], set[str]]]:
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             binds = {alias.asname or alias.name.split(".")[0] for alias in node.names}
         else:
-            binds = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+            binds = {
+                part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+            }
         yield start, end, binds, _used("\n".join(cell.source.splitlines()[start - 1 : end]))
 
 
@@ -232,5 +246,7 @@ def _used(source: str) -> set[str]:
         table = tables.pop()
         tables += table.get_children()
         at_top = table.get_type() == "module"
-        used |= {name.get_name() for name in table.get_symbols() if name.is_referenced() and (at_top or name.is_global())}
+        used |= {
+            name.get_name() for name in table.get_symbols() if name.is_referenced() and (at_top or name.is_global())
+        }
     return used

@@ -144,7 +144,9 @@ class Train:
 
     def carry_out(self, target: Callable[..., Any], watch: "Watch") -> Answer:
         model = self.network.built()
-        optimizer = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[self.optimizer](model.parameters(), **self.settings)
+        optimizer = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[self.optimizer](
+            model.parameters(), **self.settings
+        )
         events = _watched(model, optimizer)
         watch.start()
         returned, changed = [], False
@@ -203,7 +205,10 @@ def failure_of(error: BaseException) -> Failure:
     trace = error.__traceback__
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        if not any(part in filename for part in ("site-packages", "dist-packages", "course_utils/checks", "course_utils\\checks")):
+        if not any(
+            part in filename
+            for part in ("site-packages", "dist-packages", "course_utils/checks", "course_utils\\checks")
+        ):
             if (found := linecache.getline(filename, trace.tb_lineno).strip()) or number is None:
                 number, line = trace.tb_lineno, found
         trace = trace.tb_next
@@ -246,7 +251,12 @@ def _undisturbed() -> Iterator[Watch]:
 
     states = random.getstate(), numpy.random.get_state(), torch.get_default_dtype()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=devices), torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
+    with (
+        torch.random.fork_rng(devices=devices),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # nbgrader gives no points to a cell that wrote to stderr
         torch.default_generator.manual_seed(0)  # so that even an answer that draws gives the same each time
         random.seed(0)
@@ -299,7 +309,9 @@ def _put_parameters(model: Any, parameters: Mapping[str, Tensor]) -> dict[str, n
         wrong = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))[:4]
         expected = ", ".join(f"{name} {shapes.get(name, '(none)')}" for name in wrong)
         got = ", ".join(f"{name} {found.get(name, '(none)')}" for name in wrong)
-        raise WrongParameters(f"the layers that the exercise gives have been changed. Expected: {expected}. Found: {got}")
+        raise WrongParameters(
+            f"the layers that the exercise gives have been changed. Expected: {expected}. Found: {got}"
+        )
     with torch.no_grad():
         for name, value in parameters.items():
             own[name].copy_(value)

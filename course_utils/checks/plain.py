@@ -89,7 +89,9 @@ def _written(value: Any) -> Any:
         return {"kind": "tuple", "of": [_written(item) for item in value]}
     if type(value) is dict:
         return {"kind": "dict", "of": {str(key): _written(item) for key, item in value.items()}}
-    raise TypeError(f"{type(value).__name__} is not plain data; use None, bool, int, float, str, list, tuple, dict or a tensor")
+    raise TypeError(
+        f"{type(value).__name__} is not plain data; use None, bool, int, float, str, list, tuple, dict or a tensor"
+    )
 
 
 def encode(value: Any) -> bytes:

@@ -185,7 +185,9 @@ class Child:
         try:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
-            self._lose(SubjectLost(f"it took more than {seconds:g} seconds for {what}: is there a loop that never ends?"))
+            self._lose(
+                SubjectLost(f"it took more than {seconds:g} seconds for {what}: is there a loop that never ends?")
+            )
         if not line:
             self._lose(SubjectLost("the process of the answer ended by itself (out of memory, or told to exit?)"))
         with self._distrust():
@@ -241,7 +243,9 @@ class InChild:
         self._ready()
         found = self.child.look(self.name)
         if found.kind == "missing" and self._failures:
-            cell = next((name for name, source in self._pieces if name in self._failures and self._named_in(source)), None)
+            cell = next(
+                (name for name, source in self._pieces if name in self._failures and self._named_in(source)), None
+            )
             cell = cell or list(self._failures)[-1]
             return Description("missing", cell=cell, failure=self._failures[cell])
         return found

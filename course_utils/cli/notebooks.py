@@ -219,8 +219,9 @@ def execute(notebook: "NotebookNode", folder: Path, scale: str, name: str, cell_
     def remember(cell: "NotebookNode", cell_index: int) -> None:
         current[0] = cell_index
         if not interrupted and sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-            # nbclient would kill the kernel at Ctrl-C, and then report a dead kernel
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt, asyncio.current_task())
+            # nbclient would end the kernel at these, and then stumble over its absence
+            for ending in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(ending, interrupt, asyncio.current_task())
 
     for cell in notebook.cells:
         if cell.cell_type == "code":

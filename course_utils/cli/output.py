@@ -25,20 +25,21 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
 
 
-def _cell(value: Any) -> str:
+def text(value: Any) -> str:
+    """A value as a cell of a table shows it; None is shown as nothing."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return "\n".join(f"{name} {_cell(item)}" for name, item in value.items())
+        return "\n".join(f"{name} {text(item)}" for name, item in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_cell(item) for item in value)
+        return ", ".join(text(item) for item in value)
     return number(value) if isinstance(value, (int, float)) else str(value)
 
 
 def show(rows: Sequence[Mapping[str, Any]], title: str, as_json: bool = False, empty: str = "nothing yet") -> None:
-    """Print rows of equal keys as a table, or as one JSON object a line where `as_json` is set."""
+    """Print rows as a table, or as one JSON object a line where `as_json` is set. What a row lacks stays blank."""
     if as_json:
         for row in rows:
             print(json.dumps(plain(row), ensure_ascii=False))
@@ -51,10 +52,16 @@ def show(rows: Sequence[Mapping[str, Any]], title: str, as_json: bool = False, e
     if not rows:
         console.print(f"{title}: {empty}", markup=False)
         return
-    table = Table(title=title, title_justify="left", show_lines=any(isinstance(v, Mapping) for v in rows[0].values()))
-    for name in rows[0]:
-        numeric = all(isinstance(row[name], (int, float)) and not isinstance(row[name], bool) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[text(row.get(name)) for name in names] for row in rows]
+    table = Table(title=title, title_justify="left", show_lines=any("\n" in cell for line in cells for cell in line))
+    for name in names:
+        values = [row.get(name) for row in rows]
+        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        # names are looked for with grep and copied: no line break within one
+        table.add_column(
+            name.replace("_", " "), justify="right" if numeric else "left", overflow="fold", no_wrap=name == "name"
+        )
+    for line in cells:
+        table.add_row(*map(Text, line))
     console.print(table)

@@ -84,5 +84,23 @@ def update(readme: Path | None = None) -> bool:
     return new != old
 
 
+def picture(path: Path | None = None, side: int = 20) -> Path:
+    """Draw README's picture: what `vae-glyphs` decodes from a lattice of codes of equal prior probability."""
+    import torch
+
+    from course_utils import plots, training
+
+    model = training.load(names.recipe("vae-glyphs"))
+    ticks = torch.special.ndtri((torch.arange(side) + 0.5) / side)
+    codes = torch.cartesian_prod(ticks.flip(0), ticks).flip(1)  # first latent to the right, second upwards
+    with torch.inference_mode():
+        images = model.decode(codes.to(runtime.device()))
+    path = path or runtime.repository() / "docs" / "images" / "manifold.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(plots.png(plots.sheet(images, columns=side, padding=0)))
+    return path
+
+
 if __name__ == "__main__":
+    print(f"drawn: {picture().relative_to(runtime.repository())}")
     print("README.md: course map written anew" if update() else "README.md: course map is up to date")

@@ -1,6 +1,6 @@
 """`course list`, `train`, `sample`, `evaluate`: the trained things of the course."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,8 @@ from course_utils.cli import names, output
 
 if TYPE_CHECKING:
     from course_utils.training import Recipe
+
+SHOWN_METRICS = 3  # of each recipe, in the table of `course list`
 
 
 def card(recipe: "Recipe") -> dict[str, Any]:
@@ -59,8 +61,36 @@ def rows() -> list[dict[str, Any]]:
 
 
 def list_all(as_json: bool) -> int:
-    """The sub-command `list`."""
-    output.show(rows(), "Trained models of the course", as_json)
+    """The sub-command `list`: everything as JSON; in the table, of each recipe the first metrics that have a target."""
+    if as_json:
+        output.show(rows(), "", as_json=True)
+        return 0
+    known = names.recipes()
+    table = []
+    for row in rows():
+        recipe, measured = known[row["name"]], row["metrics"]
+        shown = [name for name in measured if name in recipe.targets] or list(recipe.targets) or list(measured)
+        more, shown = len(shown) - SHOWN_METRICS, shown[:SHOWN_METRICS]
+
+        def column(values: Mapping[str, Any], shown: Sequence[str] = shown) -> str:
+            return "\n".join(output.text(values.get(name)) for name in shown)
+
+        table.append(
+            {
+                "name": row["name"],
+                "system": row["system"],
+                "data": row["data"],
+                "minutes": row["minutes"],
+                "size_mb": row["size_mb"],
+                "metric": "\n".join([*shown, *([f"and {more} more"] if more > 0 else [])]),
+                "measured": column(measured),
+                "target": column({name: str(target) for name, target in recipe.targets.items()}),
+                "chance": column(row["chance"]),
+                "ceiling": column(row["ceiling"]),
+                "meets all": row["meets"] if row["meets"] is not None else "not trained",
+            }
+        )
+    output.show(table, "Trained models of the course (`course evaluate NAME` shows all metrics)")
     return 0
 
 

@@ -1,6 +1,6 @@
 """The picture books: `python -m course_utils.data.cards` writes the cards of the worlds to `data/cards`.
 
-Each world gets a picture (PNG); `digits`, `glyphs` and `real` also a text (Markdown) with measured sizes.
+Each world gets a picture (PNG) and a text (Markdown) with measured figures; `real` gets the text only.
 """
 
 import textwrap
@@ -108,12 +108,17 @@ def glyphs_book() -> Image.Image:
 
 
 def scenes_book() -> Image.Image:
-    """The same eight scenes in every rendering."""
-    from course_utils.data.scenes import STYLES, Scenes
+    """The same scenes in every rendering; captions and questions, videos, masks, pairs of shape and colour."""
+    from course_utils.data.scenes.card import picture_book
 
-    scenes = Scenes("train", size=64, fields=STYLES).__getitems__(list(range(8)))
-    rows = [(style, sheet(scenes[style], 8)) for style in STYLES]
-    return beside(book(rows[0::2]), book(rows[1::2]))
+    return picture_book()
+
+
+def scenes_text() -> str:
+    """The card of the scenes."""
+    from course_utils.data.scenes.card import text
+
+    return text()
 
 
 def digits_text() -> str:
@@ -260,7 +265,12 @@ files themselves lie in the hub's own cache and may be deleted afterwards (`hf c
 
 
 BOOKS: dict[str, Callable[[], Image.Image]] = {"digits": digits_book, "glyphs": glyphs_book, "scenes": scenes_book}
-TEXTS: dict[str, Callable[[], str]] = {"digits": digits_text, "glyphs": glyphs_text, "real": real_text}
+TEXTS: dict[str, Callable[[], str]] = {
+    "digits": digits_text,
+    "glyphs": glyphs_text,
+    "real": real_text,
+    "scenes": scenes_text,
+}
 
 
 def write(folder: Path) -> None:

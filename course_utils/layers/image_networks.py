@@ -81,7 +81,12 @@ def image_encoder(
 
 
 def image_decoder(
-    architecture: str, in_features: int, out_channels: int, image_size: int, widths: Sequence[int], upsampling: str = "resize"
+    architecture: str,
+    in_features: int,
+    out_channels: int,
+    image_size: int,
+    widths: Sequence[int],
+    upsampling: str = "resize",
 ) -> nn.Sequential:
     """A network from vectors (batch, in_features) to (batch, out_channels, image_size, image_size), any real numbers.
 

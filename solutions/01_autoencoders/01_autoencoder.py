@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 60 minutes of work; the code runs in about 3 minutes on a laptop's CPU, 1 on a GPU |
+# | **Time** | 60 minutes of work; the code runs in about 2 minutes on a laptop's CPU, 1 on a GPU |
 # | **You need** | PyTorch tensors, `nn.Module`, what a gradient is; a little linear algebra |
 # | **Builds on** | nothing: this is the first notebook |
 # | **Code** | `course_utils/autoencoders/autoencoder.py` |

@@ -48,7 +48,12 @@ def test_other_pictures_than_configured_are_refused():
 
 def test_the_smallest_autoencoder_has_the_layers_of_the_exercise():
     model = FullyConnected(64, 32, 5)
-    assert {name for name, _ in model.named_children()} == {"encoder_hidden", "encoder_out", "decoder_hidden", "decoder_out"}
+    assert {name for name, _ in model.named_children()} == {
+        "encoder_hidden",
+        "encoder_out",
+        "decoder_hidden",
+        "decoder_out",
+    }
     assert model.encode(torch.zeros(2, 1, 8, 8)).shape == (2, 5)
     assert model(torch.zeros(2, 1, 8, 8)).shape == (2, 1, 8, 8)
 
@@ -77,7 +82,9 @@ def test_pca_is_that_of_scikit_learn():
     mean, components = pca(data, 5)
     peer = PCA(5).fit(data.numpy())
     torch.testing.assert_close(mean, torch.from_numpy(peer.mean_))
-    torch.testing.assert_close((components @ torch.from_numpy(peer.components_).T).abs(), torch.eye(5, dtype=torch.float64))
+    torch.testing.assert_close(
+        (components @ torch.from_numpy(peer.components_).T).abs(), torch.eye(5, dtype=torch.float64)
+    )
 
 
 def test_pca_refuses_more_components_than_there_are():
@@ -110,7 +117,9 @@ def test_a_linear_autoencoder_finds_the_space_of_the_principal_components():
     images = correlated(features=16)
     images = images - images.mean(dim=0)
     model = nn.Sequential(nn.Linear(16, 3, bias=False), nn.Linear(3, 16, bias=False)).double()
-    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=150, line_search_fn="strong_wolfe", tolerance_change=1e-14)
+    optimizer = torch.optim.LBFGS(
+        model.parameters(), max_iter=150, line_search_fn="strong_wolfe", tolerance_change=1e-14
+    )
 
     def closure():
         optimizer.zero_grad()

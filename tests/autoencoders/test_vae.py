@@ -45,7 +45,9 @@ def linear_gaussian():
         to_mean = weight.T / explained[:, None]  # (W'W + std^2)^-1 W'
         model.posterior.weight.copy_(torch.cat([to_mean, torch.zeros_like(to_mean)]))
         model.posterior.bias.copy_(torch.cat([-to_mean @ mean, torch.log(variance / explained)]))
-    exact = distributions.MultivariateNormal(mean, weight @ weight.T + variance * torch.eye(FEATURES, dtype=torch.float64)).log_prob(data)
+    exact = distributions.MultivariateNormal(
+        mean, weight @ weight.T + variance * torch.eye(FEATURES, dtype=torch.float64)
+    ).log_prob(data)
     return model, data.unflatten(1, (1, SIDE, SIDE)), exact
 
 
@@ -193,7 +195,9 @@ def test_the_importance_weighted_bound_keeps_pictures_and_labels_together():
     model = VAE(VAEConfig(image_size=8, widths=(8,), num_classes=3)).double()
     images, labels, noise = normal(4, 1, 8, 8).tanh(), torch.tensor([0, 1, 2, 0]), normal(6, 4, 2)
     together = model.importance_weighted_bound(images, noise, labels)
-    alone = [model.importance_weighted_bound(images[i : i + 1], noise[:, i : i + 1], labels[i : i + 1]) for i in range(4)]
+    alone = [
+        model.importance_weighted_bound(images[i : i + 1], noise[:, i : i + 1], labels[i : i + 1]) for i in range(4)
+    ]
     torch.testing.assert_close(together, torch.cat(alone))
 
 
@@ -204,7 +208,10 @@ def test_the_importance_weighted_bound_keeps_pictures_and_labels_together():
         (lambda plain, conditional: plain.encode(torch.zeros(2, 1, 8, 8), torch.zeros(2).long()), "num_classes=0"),
         (lambda plain, conditional: plain.sample(2, labels=torch.zeros(2).long()), "num_classes=0"),
         (lambda plain, conditional: conditional.encode(torch.zeros(2, 1, 8, 8)), "num_classes=4"),
-        (lambda plain, conditional: conditional.decode(torch.zeros(2, 2), torch.zeros(3).long()), r"\(2,\); got \(3,\)"),
+        (
+            lambda plain, conditional: conditional.decode(torch.zeros(2, 2), torch.zeros(3).long()),
+            r"\(2,\); got \(3,\)",
+        ),
         (lambda plain, conditional: conditional.sample(2), "needs one label"),
         (lambda plain, conditional: conditional.sample(2, labels=torch.tensor([0, 4])), r"\[0, 4\), got 0 to 4"),
         (lambda plain, conditional: conditional.sample(1, labels=torch.tensor([-1])), "got -1 to -1"),

@@ -133,5 +133,9 @@ def test_tables_show_every_value_and_no_rows_say_so(capsys: pytest.CaptureFixtur
     text = capsys.readouterr().out
     for part in ("Things", "[a]", "size mb", "0.1235", "x 131072", "yes"):
         assert part in text
+    output.show([{"a": 1}, {"b": "two"}], "Uneven")
+    text = capsys.readouterr().out
+    for part in ("a", "b", "1", "two"):
+        assert part in text
     output.show([], "Things")
     assert capsys.readouterr().out == "Things: nothing yet\n"

@@ -94,6 +94,22 @@ def test_list_shows_untrained_recipes_and_names_a_damaged_card(
     assert row["minutes"] is None
 
 
+def test_the_table_shows_metrics_beside_target_chance_and_ceiling(
+    recipe: SimpleNamespace, capsys: pytest.CaptureFixture
+) -> None:
+    assert main.main(["list"]) == 0
+    text = capsys.readouterr().out
+    for words in (("toy", "VAE", "accuracy", "0.95", "at least 0.9", "0.1", "1", "yes"), ("nats", "4", "at most 5")):
+        line = next(line for line in text.splitlines() if words[0] in line)
+        assert [word for word in words if word not in line] == []
+    recipe.targets = {f"metric_{number}": Target(at_least=0.5) for number in range(8)}
+    assert main.main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert "metric_2" in text
+    assert "metric_3" not in text
+    assert "and 5 more" in text
+
+
 def test_sample_writes_the_same_sheet_for_the_same_seed(
     recipe: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

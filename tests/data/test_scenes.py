@@ -31,10 +31,10 @@ from course_utils.data.scenes import (
 from course_utils.data.scenes.dataset import FIELDS
 
 GOLDEN = {
-    "train": "TRAIN",
-    "validation": "VALIDATION",
-    "test": "TEST",
-    "compositional": "COMPOSITIONAL",
+    "train": "724d18aaa1a475cc5efab94a871e10188fe78cd2adb2960dfd9c47b9510d21bd",
+    "validation": "77d518835a52fcdb8227d70bbf54e321171c8cacd585269fca27ec0714a1dd1d",
+    "test": "bc5f5ed0754e74ec4e5452c5712d207eced46c457f4137c5664b28e167e85bd5",
+    "compositional": "ded65b216b47b3a44bea2588c34b97b2d6ba9939230e10862513710ed043de59",
 }
 DIGEST = """
 import hashlib
@@ -67,7 +67,9 @@ def test_the_records_of_an_index_never_change(split):
 
 
 def test_another_process_makes_the_same_records():
-    run = subprocess.run([sys.executable, "-c", DIGEST.format(split="train")], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", DIGEST.format(split="train")], capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == GOLDEN["train"]
 
 

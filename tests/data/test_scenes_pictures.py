@@ -106,12 +106,10 @@ def test_masks_and_label_map_agree(start, size):
     assert names.shape == (20, size, size)
     assert 0 <= cover.min() <= cover.max() <= 1
     assert (cover.sum((2, 3)) > 0).equal(scenes.present)
-    assert (cover.sum(1) <= 1 + 1e-6).all() or size < 32
+    if size >= 32:  # objects do not touch
+        assert cover.sum(1).max() <= 1 + 1e-6
     likely = cover.amax(1) > 0.51
-    shape = scenes.shape.gather(1, cover.amax((2, 3)).mul(0).argmax(1, keepdim=True))
-    assert shape.shape == (20, 1)
-    best = cover.argmax(1)
-    wanted = 1 + scenes.shape[torch.arange(20)[:, None, None], best]
+    wanted = 1 + scenes.shape[torch.arange(20)[:, None, None], cover.argmax(1)]
     assert torch.equal(names[likely], wanted[likely])
     assert (names[cover.amax(1) < 0.49] == 0).all()
 

@@ -70,13 +70,17 @@ def test_the_encoder_refuses_a_picture_that_cannot_be_halved():
 def test_check_images_names_both_shapes():
     layers.check_images(torch.zeros(0, 3, 8, 8), 3, 8)
     for shape in [(2, 1, 8, 8), (2, 3, 8, 9), (3, 8, 8)]:
-        with pytest.raises(ValueError, match=r"\(batch, 3, 8, 8\).*" + str(shape).replace("(", r"\(").replace(")", r"\)")):
+        with pytest.raises(
+            ValueError, match=r"\(batch, 3, 8, 8\).*" + str(shape).replace("(", r"\(").replace(")", r"\)")
+        ):
             layers.check_images(torch.zeros(shape), 3, 8)
 
 
 def test_weights_of_both_upsamplings_differ_in_kind():
     kinds = {
-        upsampling: {type(module) for module in layers.image_decoder("convolutional", 2, 1, 8, (4,), upsampling).modules()}
+        upsampling: {
+            type(module) for module in layers.image_decoder("convolutional", 2, 1, 8, (4,), upsampling).modules()
+        }
         for upsampling in ("resize", "transposed")
     }
     assert nn.ConvTranspose2d in kinds["transposed"] and nn.ConvTranspose2d not in kinds["resize"]

@@ -35,7 +35,9 @@ def test_draws_have_the_distribution_that_they_name():
     uniform = layers.draw_uniform((100_000,), runtime.generator(0), dtype=torch.float64)
     integers = layers.draw_integers(2, 7, (100_000,), runtime.generator(0))
     assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02
-    assert 0 <= uniform.min() and uniform.max() < 1 and abs(uniform.mean() - 0.5) < 0.01 and uniform.dtype == torch.float64
+    assert (
+        0 <= uniform.min() and uniform.max() < 1 and abs(uniform.mean() - 0.5) < 0.01 and uniform.dtype == torch.float64
+    )
     assert integers.dtype == torch.int64 and integers.unique().tolist() == [2, 3, 4, 5, 6]
 
 
@@ -66,5 +68,9 @@ def test_only_this_package_draws_with_a_generator():
         if "layers" not in path.relative_to(PACKAGE).parts
         for line in calls_with_generator(path.read_text())
     }
-    assert not found, f"draw with course_utils.layers.draw_normal, draw_uniform or draw_integers instead, in {sorted(found)}"
-    assert calls_with_generator((PACKAGE / "layers" / "random.py").read_text()), "the search no longer finds the known draws"
+    assert not found, (
+        f"draw with course_utils.layers.draw_normal, draw_uniform or draw_integers instead, in {sorted(found)}"
+    )
+    assert calls_with_generator((PACKAGE / "layers" / "random.py").read_text()), (
+        "the search no longer finds the known draws"
+    )

@@ -64,7 +64,9 @@ def subjects(check: Check, source: str, child: Child) -> list[Any]:
 
 
 @pytest.mark.parametrize(("check", "setup", "source", "fragment"), WRONG)
-def test_wrong_answer_is_told_which_mistake_it_is(check: Check, setup: str, source: str, fragment: str, child: Child) -> None:
+def test_wrong_answer_is_told_which_mistake_it_is(
+    check: Check, setup: str, source: str, fragment: str, child: Child
+) -> None:
     both = subjects(check, setup + source, child)
     for hidden in (False, True):
         messages = []
@@ -77,7 +79,9 @@ def test_wrong_answer_is_told_which_mistake_it_is(check: Check, setup: str, sour
 
 
 @pytest.mark.parametrize(("check", "setup", "source"), RIGHT)
-def test_right_answer_is_accepted(check: Check, setup: str, source: str, child: Child, capsys: pytest.CaptureFixture[str]) -> None:
+def test_right_answer_is_accepted(
+    check: Check, setup: str, source: str, child: Child, capsys: pytest.CaptureFixture[str]
+) -> None:
     for subject in subjects(check, setup + source, child):
         assert check(subject) is None
         assert check(subject, hidden=True) is None

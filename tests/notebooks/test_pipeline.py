@@ -135,8 +135,9 @@ def test_a_cell_that_hangs_or_kills_its_kernel_is_named(tiny: Path) -> None:
     assert not pair.notebook.exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
-def test_ctrl_c_ends_with_130_and_writes_nothing(tiny: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals to send")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "kill"])
+def test_an_interrupted_run_ends_with_130_and_writes_nothing(tiny: Path, ending: signal.Signals) -> None:
     (pair,) = notebooks.pairs(tiny)
     edit(
         pair.text, "# # Tiny", "# # Tiny\n\n# %%\nimport pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)"
@@ -153,7 +154,7 @@ def test_ctrl_c_ends_with_130_and_writes_nothing(tiny: Path) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "the notebook did not start"
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert err == "course: interrupted\n"

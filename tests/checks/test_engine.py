@@ -1,0 +1,184 @@
+"""The engine: what it says to answers that are unwritten, break, or are wrong in kind, and that it leaves no trace."""
+
+import contextlib
+import linecache
+import random
+
+import numpy
+import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from torch import Tensor
+
+from course_utils.checks.engine import Case, Check, CheckFailed, Mistake
+
+scaled = Check(
+    name="scaled",
+    signature=("x", "factor"),
+    reference=lambda x, factor: factor * x,
+    holds="x times factor",
+    look='00_test, exercise 1 "Scale"',
+    hint="multiply.",
+    cases=(
+        Case("2 numbers", lambda draw: (draw.normal(2), 3.0)),
+        Case("3x2 numbers", lambda draw: (draw.normal(3, 2), -0.5)),
+    ),
+    hidden_cases=(Case("nothing at all", lambda draw: (draw.normal(4), 0.0)),),
+    gradients="required",
+    differentiable=("x",),
+    mistakes=(
+        Mistake(lambda x, factor: x + factor, "You added."),
+        Mistake(lambda x, factor: (factor * x).detach(), "You cut the graph."),
+        Mistake(lambda x, factor: (factor * x).sum(), "You summed."),
+    ),
+)
+
+
+def unwritten(x: Tensor, factor: float) -> Tensor:
+    raise NotImplementedError()
+
+
+def forgets_return(x: Tensor, factor: float) -> None:
+    x * factor
+
+
+def breaks(x: Tensor, factor: float) -> Tensor:
+    return x @ torch.ones(7, 7)
+
+
+def takes_one(x: Tensor) -> Tensor:
+    return x
+
+
+def swapped(factor: float, x: Tensor) -> Tensor:
+    return factor * x
+
+
+def in_place(x: Tensor, factor: float) -> Tensor:
+    x *= factor
+    return x
+
+
+def exits(x: Tensor, factor: float) -> Tensor:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "parts"),
+    [
+        (unwritten, ["This is not written yet"]),
+        (forgets_return, ["returns nothing (None): is there a `return`?"]),
+        (breaks, ["stops with RuntimeError", "return x @ torch.ones(7, 7)", "Print both shapes"]),
+        (takes_one, ["other arguments than those that it takes", "scaled(x, factor)"]),
+        (swapped, ["another order", "scaled(x, factor)", "scaled(factor, x)"]),
+        (in_place, ["changes `x` in place"]),
+        (exits, ["stops with SystemExit"]),
+        (lambda x, factor: (factor * x).detach().numpy(), ["NumPy", "numpy.ndarray"]),
+        (lambda x, factor: (factor * x).sum().item(), ["plain Python number"]),
+        (lambda x, factor: (factor * x, x), ["2 things, but one tensor"]),
+        (lambda x, factor: (factor * x)[..., None], ["wrong shape", "shape (2,)", "shape (2, 1)"]),
+        (lambda x, factor: (factor * x).double(), ["wrong dtype", "torch.float32", "torch.float64"]),
+        (lambda x, factor: (factor * x).to("meta"), ["a value of type tensor of layout", "meta"]),
+        (lambda x, factor: (factor * x).data, ["You cut the graph."]),
+        (lambda x, factor: (factor * x).data + x - x, ["values are right, but the gradient", "`x`"]),
+        (lambda x, factor: x + factor, ["You added.", "2 numbers", "Expected", "Got"]),
+        (lambda x, factor: (x * factor).sum(), ["You summed.", "Found     Your result has the wrong shape."]),
+        (lambda x, factor: -factor * x, ["exactly the negative"]),
+        (lambda x, factor: 2.5 * factor * x, ["is 2.5 times the right one"]),
+        (lambda x, factor: factor * x + 0.25, ["by the same amount everywhere (0.25)"]),
+        (lambda x, factor: factor * x + torch.randn_like(x), ["draws random numbers of its own"]),
+        (lambda x, factor: factor * x / 0 * 0, ["NaN or infinity"]),
+        (lambda x, factor: factor * x * x, ["values are not", "Hint      multiply.", '00_test, exercise 1 "Scale"']),
+        (torch.ones(2), ["no function or class but a Tensor", "check.scaled(scaled)"]),
+        (torch.nn.Linear(2, 2), ["no function or class but a Linear"]),
+    ],
+)
+def test_says_what_is_wrong(answer: object, parts: list[str]) -> None:
+    with pytest.raises(CheckFailed) as failed:
+        scaled(answer)
+    for part in parts:
+        assert part in str(failed.value)
+
+
+def test_success_prints_one_line_and_returns_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert scaled(lambda a, b: a * b) is None
+    assert scaled(lambda a, b: b * a, hidden=True) is None
+    out = capsys.readouterr()
+    assert out.out.splitlines() == [
+        "scaled holds: x times factor (2 cases).",
+        "scaled holds in the hidden cases: x times factor (6 cases).",
+    ]
+    assert out.err == ""
+
+
+def test_hidden_cases_find_what_the_visible_ones_do_not() -> None:
+    def knows_the_visible_factors(x: Tensor, factor: float) -> Tensor:
+        return factor * x if factor else x
+
+    scaled(knows_the_visible_factors)
+    with pytest.raises(CheckFailed, match="nothing at all"):
+        scaled(knows_the_visible_factors, hidden=True)
+
+
+def test_a_forbidden_gradient_is_told() -> None:
+    quiet = Check(
+        name="quiet", signature=("x",), reference=lambda x: x.detach(), holds="no graph", look="here", hint="detach",
+        cases=(Case("4 numbers", lambda draw: (draw.normal(4),)),), mistakes=(), gradients="forbidden", differentiable=("x",),
+    )  # fmt: skip
+    quiet(lambda x: x.detach())
+    with pytest.raises(CheckFailed, match="still carries a gradient"):
+        quiet(lambda x: x * 1)
+
+
+def test_global_state_is_left_as_it_was() -> None:
+    def restless(x: Tensor, factor: float) -> Tensor:
+        torch.rand(3), random.random(), numpy.random.rand()
+        torch.manual_seed(5)
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        return factor * x
+
+    def draws() -> tuple[float, float, float]:
+        return torch.rand(()).item(), random.random(), float(numpy.random.rand())
+
+    torch.manual_seed(1), random.seed(1), numpy.random.seed(1)
+    undisturbed = draws()
+    torch.manual_seed(1), random.seed(1), numpy.random.seed(1)
+    for answer in (restless, unwritten):
+        with contextlib.suppress(CheckFailed):
+            scaled(answer)
+    assert draws() == undisturbed
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+
+
+def test_warnings_of_the_answer_do_not_reach_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    import warnings
+
+    def warns(x: Tensor, factor: float) -> Tensor:
+        warnings.warn("nbgrader would give no points for this", stacklevel=1)
+        return factor * x
+
+    scaled(warns)
+    assert capfd.readouterr().err == ""
+
+
+def test_failure_is_shown_in_jupyter_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    shell = InteractiveShell.instance()
+    shell.user_ns.update(check=scaled, answer=lambda x, factor: x + factor)
+    result = shell.run_cell("check(answer)")
+    InteractiveShell.clear_instance()
+    shown = capsys.readouterr().out
+    assert isinstance(result.error_in_exec, CheckFailed)
+    assert "You added." in shown and "Traceback" not in shown and "engine.py" not in shown
+    assert len(shown.strip().splitlines()) <= 6
+
+
+def test_the_line_of_the_answer_is_named() -> None:
+    source = "def scaled(x, factor):\n    y = factor * x\n    return undefined_name + y\n"
+    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")
+    namespace: dict[str, object] = {}
+    exec(compile(source, "<cell>", "exec"), namespace)
+    with pytest.raises(CheckFailed) as failed:
+        scaled(namespace["scaled"])
+    assert "line 3: return undefined_name + y" in str(failed.value)
+    assert "has it been run?" in str(failed.value)
