@@ -139,6 +139,13 @@ def test_a_pip_that_fails_is_told_so_and_tried_again_the_next_time(course, monke
     assert course.STAMP.exists()
 
 
+def test_an_environment_half_changed_does_not_count_as_ready(course, monkeypatch):
+    assert course.main(["install"]) == 0
+    monkeypatch.setattr(course, "pip", lambda *words: False)
+    assert course.main(["install", "test"]) == 1
+    assert course.installed_extras() is None
+
+
 # --- what is installed ------------------------------------------------------------------------------------------------
 
 

@@ -436,6 +436,7 @@ VAE_BETA_SWEEP = Experiment(
 
 STDS = (0.5, 1.0, 2.0, 4.0)
 COLLAPSE_LATENTS = 32
+IN_USE = 0.05  # variance of the posterior mean above which a latent counts as active
 COLLAPSE_SIZE = 16  # pixels a side: small pictures, so that the optimum is reached
 
 
@@ -450,15 +451,15 @@ def _collapse_run(std: float, seed: int) -> dict[str, float]:
     with torch.no_grad():
         model.log_std.fill_(math.log(std))
     model.log_std.requires_grad_(False)
-    _train_on_glyphs(model, seed, scale(smoke=3, cpu=2500, gpu=20_000), 2e-2)
+    _train_on_glyphs(model, seed, scale(smoke=3, cpu=2500, gpu=20_000), 1e-2)
     samples = scale(smoke=200, cpu=4000, gpu=20_000)
     pixels = Glyphs("train", COLLAPSE_SIZE, length=samples, fields=("image",)).__getitems__(range(samples))["image"]
     eigenvalues = torch.linalg.eigvalsh(pixels.flatten(1).double().T.cov()).flip(0)[:COLLAPSE_LATENTS]
     with torch.inference_mode():
         mean, log_variance = model.encode(pixels.to(model.posterior.weight.device))
     return {
-        "active_units": active_units(mean).item(),
-        "predicted_units": (1 - std**2 / eigenvalues > 0.01).sum().item(),
+        "active_units": active_units(mean, IN_USE).item(),
+        "predicted_units": (1 - std**2 / eigenvalues > IN_USE).sum().item(),
         "kl_nats": kl_divergence(mean, log_variance).mean().item(),
         "predicted_kl_nats": 0.5 * (eigenvalues / std**2).clamp(min=1).log().sum().item(),
     }

@@ -449,11 +449,8 @@ def _with_hint(
     first, details = found
     if failure is None or failure.unwritten:
         return found
-    if (
-        failure.type_name == "TypeError"
-        and ("positional argument" in failure.message)
-        and f"{check.name}()" in failure.message
-    ):
+    called_wrongly = failure.type_name == "TypeError" and "positional argument" in failure.message
+    if called_wrongly and failure.line_number is None:  # no line of the answer was reached
         return (
             "It is called with other arguments than those that it takes: keep the signature of the exercise.",
             [("Expected", f"{check.name}({', '.join(check.signature)})"), ("Got", _shortened(failure.message))],

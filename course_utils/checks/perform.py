@@ -219,7 +219,8 @@ def failure_of(error: BaseException) -> Failure:
         message = str(error)[:400]
     except Exception:  # the student's own exception
         message = ""
-    return Failure(type(error).__name__, message, number, line[:200], isinstance(error, NotImplementedError))
+    unwritten = isinstance(error, NotImplementedError) and (line.startswith("raise ") or not (line or message))
+    return Failure(type(error).__name__, message, number, line[:200], unwritten)
 
 
 class Watch:

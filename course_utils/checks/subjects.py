@@ -64,6 +64,9 @@ class Child:
         seconds: time limit of one answer.
         folder: the working folder of the process.
         preload: names of modules to import once, where many answers use them.
+
+    Attributes:
+        failures: what failed of the pieces that were loaded last, by the name of the piece.
     """
 
     def __init__(self, seconds: float = 30.0, folder: Path | None = None, preload: Sequence[str] = ()):
@@ -73,6 +76,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._loaded: object = None
+        self.failures: dict[str, Failure] = {}
 
     def __enter__(self) -> "Child":
         return self
@@ -119,7 +123,7 @@ class Child:
         if self._process is None:
             self._start()
         self._loaded = pieces
-        failures: dict[str, Failure] = {}
+        self.failures = {}
         self._exchange({"do": "load"})
         for name, source in pieces:
             try:
@@ -130,8 +134,8 @@ class Child:
             with self._distrust():
                 failure = perform.failure_from_plain(result)
             if failure is not None:
-                failures[name] = failure
-        return failures
+                self.failures[name] = failure
+        return self.failures
 
     def loaded(self, pieces: object) -> bool:
         """Whether `pieces`, the same object, are what the process holds."""
@@ -228,7 +232,6 @@ class InChild:
         self.name = name
         self.child = child or Child()
         self._pieces = [("answer", source)] if isinstance(source, str) else source
-        self._failures: dict[str, Failure] = {}
 
     def close(self) -> None:
         """End the process."""
@@ -242,12 +245,11 @@ class InChild:
         """
         self._ready()
         found = self.child.look(self.name)
-        if found.kind == "missing" and self._failures:
-            cell = next(
-                (name for name, source in self._pieces if name in self._failures and self._named_in(source)), None
-            )
-            cell = cell or list(self._failures)[-1]
-            return Description("missing", cell=cell, failure=self._failures[cell])
+        failures = self.child.failures
+        if found.kind == "missing" and failures:
+            own = (name for name, source in self._pieces if name in failures and self._named_in(source))
+            cell = next(own, list(failures)[-1])
+            return Description("missing", cell=cell, failure=failures[cell])
         return found
 
     def answer(self, request: Request) -> Answer:
@@ -264,7 +266,7 @@ class InChild:
 
     def _ready(self) -> None:
         if not self.child.loaded(self._pieces):
-            self._failures = self.child.load(self._pieces)
+            self.child.load(self._pieces)
 
 
 Subject = InNotebook | InChild

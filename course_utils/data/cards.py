@@ -277,7 +277,7 @@ def write(folder: Path) -> None:
     """Write all pictures and texts."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in BOOKS.items():
-        make().quantize(COLORS).save(folder / f"{name}.png", optimize=True)
+        make().quantize(COLORS, kmeans=3).save(folder / f"{name}.png", optimize=True)
     for name, text in TEXTS.items():
         (folder / f"{name}.md").write_text(text())
 

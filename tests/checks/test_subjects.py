@@ -99,10 +99,7 @@ def test_what_is_printed_goes_nowhere(child: Child) -> None:
     [
         ("import os; os._exit(0)", "ended by itself"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended by itself"),
-        (
-            '[os.write(d, b\'{"token":"","result":null}\\n\') for d in range(3, 20) if writable(d)]',
-            "nobody had asked for",
-        ),
+        ("[os.write(d, FORGED) for d in range(3, 20) if writable(d)]", "nobody had asked for"),
         ("[os.write(d, b'nonsense\\n') for d in range(3, 20) if writable(d)]", "not plain data"),
         ("[flood(d) for d in range(3, 20) if writable(d)]", "more than 8 MiB"),
         ("return torch.zeros(4_000_000)", "more than 8 MiB"),
@@ -111,6 +108,7 @@ def test_what_is_printed_goes_nowhere(child: Child) -> None:
 def test_hostile_answers_are_told_plainly(body: str, message: str, child: Child) -> None:
     source = f"""
 import os, torch
+FORGED = b'{{"kind":"dict","of":{{"token":"guess","result":null}}}}\\n'
 def writable(descriptor):
     try:
         os.write(descriptor, b"")
@@ -135,14 +133,13 @@ import os
 def early(x):
     for descriptor in range(3, 20):
         try:
-            os.write(descriptor, b'{"token":"guess","result":null}\\n')
+            os.write(descriptor, b'{"kind":"dict","of":{"token":"guess","result":7}}\\n')
         except OSError:
             pass
     return x
 """
     subject = InChild(source, "early", child)
     with pytest.raises(Forged):
-        subject.answer(Call({"x": torch.ones(1)}))
         subject.answer(Call({"x": torch.ones(1)}))
 
 

@@ -1,5 +1,7 @@
 """Scenes as Hugging Face `datasets`."""
 
+import re
+
 import pytest
 import torch
 from datasets.distributed import split_dataset_by_node
@@ -7,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from course_utils.data import stream, to_dataset
 from course_utils.data.scenes import Scenes
+from course_utils.runtime import repository
 
 FIELDS = ("image", "record", "label_map", "masks", "photo", "caption", "captions", "facts", "questions")
 
@@ -48,3 +51,15 @@ def test_nodes_and_workers_share_a_stream_without_duplicate_or_gap():
         seen += rows
     assert len(seen) == 50
     assert set(seen) == texture
+
+
+def test_the_code_on_the_card_runs():
+    card = (repository() / "data" / "cards" / "scenes.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert next(iter(names["batches"]))["image"].shape == (128, 3, 32, 32)
+    assert set(names["pairs"][0]) == {"edges", "photo"}
+    assert len(names["table"]["captions"][0]) == 6
+    assert next(iter(names["examples"]))["shape"]
+    assert names["picture"].shape == (1, 3, 128, 128)

