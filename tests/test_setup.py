@@ -139,6 +139,13 @@ def test_a_pip_that_fails_is_told_so_and_tried_again_the_next_time(course, monke
     assert course.STAMP.exists()
 
 
+def test_a_course_that_was_moved_is_installed_anew(course, monkeypatch, tmp_path):
+    assert course.main(["install"]) == 0
+    assert course.installed_extras() == set()
+    monkeypatch.setattr(course, "ROOT", tmp_path / "moved")
+    assert course.installed_extras() is None
+
+
 def test_an_environment_half_changed_does_not_count_as_ready(course, monkeypatch):
     assert course.main(["install"]) == 0
     monkeypatch.setattr(course, "pip", lambda *words: False)
@@ -163,8 +170,10 @@ def test_a_second_time_nothing_is_done_until_something_changed(course):
     del course.asked[:]
     course.main(["install"])
     assert course.asked == []
-    course.main(["install", "test", "peers"])
-    assert [words[-1] for words in course.asked] == [".[peers,test]"]
+    course.main(["install", "test"])
+    course.main(["install", "peers"])
+    assert [words[-1] for words in course.asked] == [".[test]", ".[peers,test]"]
+    del course.asked[0]
     course.main(["install", "peers"])
     course.main(["install"])
     assert len(course.asked) == 1

@@ -18,6 +18,7 @@ from torch import Tensor
 from course_utils.checks.perform import Answer, Call, Description, Failure, Request
 from course_utils.checks.plain import Seen, Unknown
 from course_utils.checks.subjects import Forged, InChild, InNotebook, SubjectLost
+from course_utils.layers import draw_integers, draw_normal, draw_uniform
 
 
 class CheckFailed(AssertionError):
@@ -50,15 +51,15 @@ class Draw:
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Standard normal numbers."""
-        return torch.randn(*shape, generator=self.generator, dtype=dtype)
+        return draw_normal(shape, self.generator, dtype=dtype)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Numbers evenly from [low, high)."""
-        return low + (high - low) * torch.rand(*shape, generator=self.generator)
+        return low + (high - low) * draw_uniform(shape, self.generator)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Integers (int64) from 0 to high - 1."""
-        return torch.randint(high, shape, generator=self.generator)
+        return draw_integers(0, high, shape, self.generator)
 
 
 @dataclass(frozen=True)

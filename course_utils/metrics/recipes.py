@@ -6,9 +6,11 @@ from torch import Tensor, nn
 from course_utils.data import Glyphs, Scenes, loader
 from course_utils.data.glyphs import class_names
 from course_utils.data.scenes.records import SHAPES, SceneRecords
+from course_utils.layers import draw_normal, draw_uniform
 from course_utils.metrics.judges import READABLE, GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
 from course_utils.metrics.readings import SceneReading, count_pairs, mean_iou, scene_accuracy, scene_confusion
 from course_utils.metrics.training_pictures import glyph_lesson, scene_lesson
+from course_utils.runtime import generator
 from course_utils.training import Player, Recipe, Target
 
 SCENE_SPLITS = {"test": "", "compositional": "compositional_"}
@@ -61,12 +63,12 @@ def unreadable_scenes(samples: int) -> dict[str, Tensor]:
     a `background` without an object.
     """
     images, _, _ = scene_test("test", samples)
-    draw = torch.Generator().manual_seed(0)
-    order = torch.randperm(images[0, 0].numel(), generator=draw)
+    draw = generator(0)
+    order = draw_uniform((images[0, 0].numel(),), draw).argsort()
     eight = torch.stack([images.roll(shift, 0) for shift in range(8)]).mean(0)
     return {
         "gray": torch.zeros_like(images),
-        "noise": torch.randn(images.shape, generator=draw).clamp(-1, 1),
+        "noise": draw_normal(images.shape, draw).clamp(-1, 1),
         "mean": eight,
         "shuffled": images.flatten(2)[:, :, order].view_as(images),  # (samples, 3, 1024) -> (samples, 3, 32, 32)
         "moved": images.roll((8, 8), (2, 3)),
@@ -77,11 +79,11 @@ def unreadable_scenes(samples: int) -> dict[str, Tensor]:
 def unreadable_glyphs(samples: int) -> dict[str, Tensor]:
     """Pictures that show no character, `(samples, 1, 32, 32)` each, by name: blank, noise, mean of eight, shuffled."""
     images, _ = glyph_test(samples)
-    draw = torch.Generator().manual_seed(0)
-    order = torch.randperm(images[0, 0].numel(), generator=draw)
+    draw = generator(0)
+    order = draw_uniform((images[0, 0].numel(),), draw).argsort()
     return {
         "blank": torch.full_like(images, -1),
-        "noise": torch.randn(images.shape, generator=draw).clamp(-1, 1),
+        "noise": draw_normal(images.shape, draw).clamp(-1, 1),
         "mean": torch.stack([images.roll(shift, 0) for shift in range(8)]).mean(0),
         "shuffled": images.flatten(2)[:, :, order].view_as(images),  # (samples, 1, 1024) -> (samples, 1, 32, 32)
     }

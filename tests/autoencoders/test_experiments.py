@@ -63,9 +63,7 @@ def collapse_rows(factor: float = 1.0, only: float | None = None) -> list[dict]:
 
 def steering_rows(**changed) -> list[dict]:
     """`changed` by attribute: the success there."""
-    return rows(
-        experiments.LATENT_STEERING, lambda cell: STEERED | {"success": changed.get(cell["attribute"], 0.9)}
-    )
+    return rows(experiments.LATENT_STEERING, lambda cell: STEERED | {"success": changed.get(cell["attribute"], 0.9)})
 
 
 def blur_rows(**changed) -> list[dict]:

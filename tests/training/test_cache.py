@@ -35,11 +35,11 @@ class Model(nn.Module):
     def forward(self, x):
         return self.line(x) + SHIFT
 
-def run(seed=0, steps=4, uses=(), rate=0.1, minutes=None):
+def run(seed=0, steps=4, uses=(), rate=0.1):
     torch.manual_seed(seed)
     model = Model()
     player = Player("model", model, objective_of(model), learning_rate=rate)
-    history = cached("toy", lambda: counted(player, steps, minutes), model, uses=uses)
+    history = cached("toy", lambda: counted(player, steps), model, uses=uses)
     return model, history
 '''
 
@@ -57,6 +57,7 @@ class Notebook:
         linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
         module = types.ModuleType("__main__")
         self.trainings: list[int] = []
+        self.minutes: float | None = None
         module.__dict__.update(
             nn=nn,
             torch=torch,
@@ -72,10 +73,10 @@ class Notebook:
         self.run = module.run
         self.uses = (module.weigh, module.objective_of)
 
-    def train(self, player: Player, steps: int, minutes: float | None) -> History:
+    def train(self, player: Player, steps: int) -> History:
         self.trainings.append(1)
         batches = [{"x": torch.linspace(-1, 1, 8)[:, None]}]
-        return fit(player, batches, steps, minutes=minutes, progress=False)
+        return fit(player, batches, steps, minutes=self.minutes, progress=False)
 
 
 def test_a_restarted_kernel_does_not_train_again(capsys: pytest.CaptureFixture) -> None:
@@ -171,7 +172,9 @@ def test_a_damaged_file_is_said_in_one_line_and_trained_again(
 
 def test_a_stopped_training_is_not_kept() -> None:
     notebook = Notebook()
-    assert not notebook.run(minutes=0.0)[1].finished
+    notebook.minutes = 0.0
+    assert not notebook.run()[1].finished
+    notebook.minutes = None
     assert notebook.run()[1].finished
     assert len(notebook.trainings) == 2
 
