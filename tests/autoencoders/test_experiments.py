@@ -14,8 +14,15 @@ ALL = pytest.mark.parametrize(
     "experiment", experiments.EXPERIMENTS, ids=[experiment.name for experiment in experiments.EXPERIMENTS]
 )
 CLASSES = 9  # values of a fact, -1 to 7
-STEERED = {"inferred": 0.99, "inferred_chance": 0.2, "success": 0.9, "kept": 0.9, "both": 0.8, "random_success": 0.05, "random_kept": 0.5, "strength": 1.0}  # fmt: skip
-BLUR = {f"{kind}_{measure}": value for kind, share, far in (("rebuilt", 0.6, 10), ("drawn", 0.4, 300), ("others", 1.0, 20)) for measure, value in (("sharpness", share), ("fine_detail", share), ("frechet", far), ("readable", share))} | {"rebuilt_psnr_db": 30.0}  # fmt: skip
+STEERED = {
+    "inferred": 0.99, "inferred_chance": 0.2, "success": 0.9, "kept": 0.9, "both": 0.8,
+    "random_success": 0.05, "random_kept": 0.5, "strength": 1.0,
+}  # fmt: skip
+BLUR = {
+    f"{kind}_{measure}": value
+    for kind, share, distance in (("rebuilt", 0.6, 10.0), ("drawn", 0.4, 300.0), ("others", 1.0, 20.0))
+    for measure, value in (("sharpness", share), ("fine_detail", share), ("frechet", distance), ("readable", share))
+} | {"rebuilt_psnr_db": 30.0}
 
 
 def rows(experiment, numbers) -> list[dict]:
