@@ -11,6 +11,7 @@ We write safetensors only; files of other formats are read with `weights_only=Tr
 
 import copy
 import functools
+import json
 import os
 import pickle
 import tempfile
@@ -138,6 +139,27 @@ def read_weights(source: str | Path, filename: str | None = None) -> dict[str, T
         WeightsError: the file is damaged or holds more than plain tensors.
     """
     return _read(_locate(str(source), filename))
+
+
+def read_config(source: str | Path, filename: str = CONFIG) -> dict[str, Any]:
+    """The settings in a JSON file of a folder or of a repository of the Hugging Face hub.
+
+    Args:
+        source: a folder, or a hub id.
+        filename: of the file, `unet/config.json` for one in a subfolder.
+
+    Raises:
+        FileNotFoundError, OfflineError: as in `read_weights`.
+        WeightsError: the file is damaged.
+    """
+    path = _locate(str(source), filename)
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is damaged (no JSON): delete it and get it again ({error})") from error
+    if not isinstance(settings, dict):
+        raise WeightsError(f"{path} holds no settings by name, but {type(settings).__name__}")
+    return settings
 
 
 def _locate(source: str, filename: str | None, **download: Any) -> Path:

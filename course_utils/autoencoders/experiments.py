@@ -451,7 +451,7 @@ def _collapse_run(std: float, seed: int) -> dict[str, float]:
     with torch.no_grad():
         model.log_std.fill_(math.log(std))
     model.log_std.requires_grad_(False)
-    _train_on_glyphs(model, seed, scale(smoke=3, cpu=2500, gpu=20_000), 1e-2)
+    _train_on_glyphs(model, seed, scale(smoke=3, cpu=5000, gpu=20_000), 1e-2)
     samples = scale(smoke=200, cpu=4000, gpu=20_000)
     pixels = Glyphs("train", COLLAPSE_SIZE, length=samples, fields=("image",)).__getitems__(range(samples))["image"]
     eigenvalues = torch.linalg.eigvalsh(pixels.flatten(1).double().T.cov()).flip(0)[:COLLAPSE_LATENTS]

@@ -1,10 +1,11 @@
-"""What chapter 01 trains: an autoencoder, a VAE with a code of two numbers, one for scenes, and a conditional one."""
+"""What chapter 01 trains: an autoencoder, VAEs for glyphs, scenes and digits, VQ-VAEs, and priors over their codes."""
 
 import torch
 from torch import Tensor
 
 from course_utils import runtime
 from course_utils.autoencoders.autoencoder import Autoencoder, AutoencoderConfig, pca
+from course_utils.autoencoders.pixelcnn import PixelCNN, PixelCNNConfig, bits_per_dimension
 from course_utils.autoencoders.vae import (
     VAE,
     VAEConfig,
@@ -12,9 +13,19 @@ from course_utils.autoencoders.vae import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
 )
+from course_utils.autoencoders.vqvae import VQVAE, VQVAEConfig, perplexity, used_codes
+from course_utils.autoencoders.vqvae2 import (
+    VQVAE2,
+    Grids,
+    HierarchicalPrior,
+    HierarchicalPriorConfig,
+    VQVAE2Config,
+    accepted,
+)
 from course_utils.data import Digits, Glyphs, Scenes, loader
-from course_utils.layers import draw_normal
-from course_utils.metrics import READABLE, frechet_distance, memorisation, psnr
+from course_utils.data.scenes import ALLOWED, COLORS, NUM_CLASSES, SHAPES
+from course_utils.layers import draw_normal, draw_uniform
+from course_utils.metrics import READABLE, density_coverage, frechet_distance, memorisation, psnr
 from course_utils.metrics.recipes import GLYPH_JUDGE, SCENE_JUDGE
 from course_utils.training import Player, Recipe, Target, load
 
@@ -49,6 +60,27 @@ def vae_player(model: VAE, learning_rate: float = 2e-3) -> Player:
         return terms.loss(model.config.beta), {"log_likelihood": terms.log_likelihood.mean(), "kl": terms.kl.mean()}
 
     return Player("vae", model, objective, learning_rate=learning_rate)
+
+
+def vqvae_player(model: VQVAE | VQVAE2, first_images: Tensor, learning_rate: float = 3e-3) -> Player:
+    """A VQ-VAE with codebooks of running means, which begin with the codes of `first_images` (batch, channels, height, width)."""
+    model.start(first_images.to(next(model.parameters()).device))
+    passed = []
+
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        terms = model.terms(batch["image"])
+        passed.append((terms.features, terms.indices))
+        grids = terms.indices if isinstance(terms.indices, tuple) else (terms.indices,)
+        used = [perplexity(grid, model.config.num_codes) for grid in grids]
+        logs = {"squared_error": terms.squared_error, "commitment": terms.quantizer_loss, "perplexity": used[-1]}
+        return terms.loss, logs
+
+    def after_step(_: dict) -> None:
+        for features, indices in passed:  # several, if gradients are accumulated
+            model.update(features, indices)
+        passed.clear()
+
+    return Player("vqvae", model, objective, learning_rate=learning_rate, after_step=after_step)
 
 
 @torch.inference_mode()
@@ -305,6 +337,218 @@ def _sample_autoencoder(model: Autoencoder, count: int, generator: torch.Generat
         return model.decode(codes.mean(0) + noise @ torch.linalg.cholesky(codes.T.cov().cpu()).T.to(device))
 
 
+# --- discrete latents ------------------------------------------------------------------------------------------------
+
+CHUNK = 250  # pictures that a network sees at once where it is measured
+
+
+def single_objects(split: str, samples: int, size: int = 64) -> dict[str, Tensor]:
+    """The first scenes of one object: `image` (samples, 3, size, size), `label` (samples,) and their records."""
+    data = Scenes(split, size, length=samples, fields=("image", "label", "record"), objects=1)
+    return data.__getitems__(range(samples))
+
+
+@torch.inference_mode()
+def encoded(model: VQVAE | VQVAE2, images: Tensor) -> tuple[Tensor, ...]:
+    """The token grids of pictures (batch, channels, height, width), on the CPU: one for a VQ-VAE, top and bottom for a VQ-VAE-2."""
+    device = next(model.parameters()).device
+    parts = [model.indices(part.to(device)) for part in images.split(CHUNK)]
+    parts = [part if isinstance(part, tuple) else (part,) for part in parts]
+    return tuple(torch.cat(grids).cpu() for grids in zip(*parts, strict=True))
+
+
+@torch.inference_mode()
+def decoded(model: VQVAE | VQVAE2, *grids: Tensor) -> Tensor:
+    """Pictures (batch, channels, height, width) in [-1, 1] on the CPU from token grids, as `encoded` gives them."""
+    device = next(model.parameters()).device
+    chunks = zip(*(grid.to(device).split(CHUNK) for grid in grids), strict=True)
+    if isinstance(model, VQVAE2):
+        return torch.cat([model.decode_indices(Grids(*parts)) for parts in chunks]).cpu()
+    return torch.cat([model.decode_indices(*parts) for parts in chunks]).cpu()
+
+
+def shuffled(grid: Tensor, seed: int = 0) -> Tensor:
+    """Each place of the grids (batch, h, w) mixed over the pictures: right code frequencies at every place, and no prior beyond them."""
+    order = draw_uniform(grid.shape, runtime.generator(seed)).argsort(dim=0)
+    return grid.gather(0, order)
+
+
+def _reconstruction_quality(model: VQVAE | VQVAE2, images: Tensor) -> dict[str, float]:
+    """What `vqvae-scenes` and `vqvae2-scenes` are measured by: fidelity of reconstructions, and use of the codebooks."""
+    grids = encoded(model, images)
+    rebuilt = decoded(model, *grids)
+    names = ("",) if len(grids) == 1 else ("top_", "bottom_")
+    use = {}
+    for name, grid in zip(names, grids, strict=True):
+        use[f"{name}used_codes"] = used_codes(grid, model.config.num_codes)
+        use[f"{name}perplexity"] = perplexity(grid, model.config.num_codes).item()
+    return {"psnr_db": psnr(rebuilt, images).mean().item(), **use, **scene_quality(rebuilt, images)}
+
+
+def _mean_picture(train: Tensor, images: Tensor) -> dict[str, float]:
+    """The best picture without a code, the mean of the training pictures."""
+    mean = train.mean(0).expand_as(images)
+    return {"psnr_db": psnr(mean, images).mean().item(), **scene_quality(mean, images)}
+
+
+def _vqvae_player_on_scenes(model: VQVAE) -> Player:
+    return vqvae_player(model, scenes("train", 64)["image"])
+
+
+def _vqvae2_player_on_scenes(model: VQVAE2) -> Player:
+    return vqvae_player(model, single_objects("train", 64, model.config.image_size)["image"])
+
+
+def prior_player(
+    prior: PixelCNN | HierarchicalPrior, autoencoder: VQVAE | VQVAE2, learning_rate: float = 2e-3
+) -> Player:
+    """A prior that learns the codes which a trained autoencoder gives to the pictures of each batch."""
+
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        with torch.no_grad():
+            grids = autoencoder.indices(batch["image"])
+        labels = batch["label"] if prior.config.num_classes else None
+        return prior.loss(*(grids if isinstance(grids, tuple) else (grids,)), labels), {}
+
+    return Player("prior", prior, objective, learning_rate=learning_rate, ema_decay=0.998)
+
+
+def _generator_quality(drawn: Tensor, images: Tensor, train: Tensor) -> dict[str, float]:
+    """How drawn scenes stand beside held-out ones, and beside the training pictures that they might be copies of."""
+    judge = load(SCENE_JUDGE)
+    spread = density_coverage(judge.features(images).cpu(), judge.features(drawn).cpu())
+    copies = memorisation(drawn, train, images)
+    return {
+        **scene_quality(drawn, images),
+        "coverage": spread.coverage,
+        "distance_to_training_ratio": copies.ratio,
+    }
+
+
+@torch.inference_mode()
+def _pixelcnn_metrics(prior: PixelCNN, samples: int) -> dict[str, float]:
+    autoencoder, device = load(VQVAE_SCENES), next(prior.parameters()).device
+    images = scenes("test", samples)["image"]
+    (codes,) = encoded(autoencoder, images)
+    nats = torch.cat([prior.log_likelihood(part.to(device)) for part in codes.split(CHUNK)]).mean()
+    drawn = decoded(autoencoder, prior.sample(samples, runtime.generator(1)))
+    return {
+        "bits_per_code": bits_per_dimension(nats, codes[0].numel()).item(),
+        **_generator_quality(drawn, images, scenes("train", 5000)["image"]),
+    }
+
+
+def _pixelcnn_chance(samples: int) -> dict[str, float]:
+    """Codes drawn for each place on its own, by their frequency there: what the decoder does without a prior."""
+    autoencoder = load(VQVAE_SCENES)
+    train = scenes("train", 5000)["image"]
+    (codes,) = encoded(autoencoder, train)
+    (held_out,) = encoded(autoencoder, scenes("test", samples)["image"])
+    drawn = decoded(autoencoder, shuffled(codes)[:samples])
+    return {
+        "bits_per_code": independent_bits(codes, held_out, autoencoder.config.num_codes),
+        **_generator_quality(drawn, scenes("test", samples)["image"], train),
+    }
+
+
+def independent_bits(train: Tensor, held_out: Tensor, num_codes: int) -> float:
+    """Bits a code of held-out grids (batch, h, w) under the frequencies of codes at each place in `train`, one count added to each."""
+    counts = torch.nn.functional.one_hot(train, num_codes).sum(0) + 1.0  # (h, w, num_codes)
+    shares = (counts / counts.sum(-1, keepdim=True)).log2()
+    return -shares.expand(len(held_out), *shares.shape).gather(3, held_out[..., None]).mean().item()
+
+
+def _pixelcnn_ceiling(samples: int) -> dict[str, float]:
+    """Other real scenes, sent through the autoencoder: a perfect prior could do no better."""
+    autoencoder = load(VQVAE_SCENES)
+    others = decoded(autoencoder, *encoded(autoencoder, scenes("validation", samples)["image"]))
+    return _generator_quality(others, scenes("test", samples)["image"], scenes("train", 5000)["image"])
+
+
+def _labels_of_training(count: int) -> Tensor:
+    """Classes (count,) that occur in training, one after the other: each shape in each colour but the held-out pairs."""
+    pairs = torch.tensor([SHAPES.index(shape) * len(COLORS) + COLORS.index(color) for shape, color in ALLOWED])
+    return pairs[torch.arange(count) % len(pairs)]
+
+
+def class_scores(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """How surely the scene judge sees one object of the wanted class, and whether it reads exactly that.
+
+    Args:
+        images: (batch, 3, height, width) in [-1, 1], of scenes of one object.
+        labels: (batch,) int64, as `SceneRecords.label`.
+
+    Returns:
+        the probability of the wanted shape and colour at the place that looks most like it, (batch,), and a bool (batch,): the
+        judge reads one object, of that shape and colour.
+    """
+    judge = load(SCENE_JUDGE)
+    device = next(judge.parameters()).device
+    shape, color = labels // len(COLORS), labels % len(COLORS)
+    scores, right = [], []
+    with torch.inference_mode():
+        for part, want_shape, want_color in zip(
+            *(values.split(CHUNK) for values in (images, shape, color)), strict=True
+        ):
+            logits = judge(part.to(device))
+            which = want_shape.to(device)[:, None, None].expand(-1, 4, 1)
+            as_shape = logits.shape.softmax(2).gather(2, which + 1)[..., 0]  # (batch, 4): class 0 is "none"
+            which = want_color.to(device)[:, None, None].expand(-1, 4, 1)
+            as_color = logits.color.softmax(2).gather(2, which)[..., 0]
+            scores.append((as_shape * as_color).amax(1).cpu())
+            reading = judge.read(part)
+            one = reading.present.sum(1) == 1
+            seen = reading.shape.amax(1) * len(COLORS) + reading.color.amax(1)
+            right.append((one & (seen == (want_shape * len(COLORS) + want_color).to(device))).cpu())
+    return torch.cat(scores), torch.cat(right)
+
+
+@torch.inference_mode()
+def _vqvae2_prior_metrics(prior: HierarchicalPrior, samples: int) -> dict[str, float]:
+    autoencoder, device = load(VQVAE2_SCENES), next(prior.parameters()).device
+    batch = single_objects("test", samples)
+    images, labels = batch["image"], batch["label"]
+    top, bottom = encoded(autoencoder, images)
+    chunks = zip(*(values.to(device).split(CHUNK) for values in (top, bottom, labels)), strict=True)
+    nats = [prior.log_likelihoods(*part) for part in chunks]
+    drawn = decoded(autoencoder, *prior.sample(samples, runtime.generator(1), labels))
+    scores, right = class_scores(drawn, labels)
+    best = accepted(scores, 0.5)
+    judge = load(SCENE_JUDGE)
+    kept = frechet_distance(judge.features(drawn[best]), judge.features(images[: len(best)]))
+    return {
+        "top_bits_per_code": bits_per_dimension(torch.cat([part.top for part in nats]).mean(), top[0].numel()).item(),
+        "bottom_bits_per_code": bits_per_dimension(
+            torch.cat([part.bottom for part in nats]).mean(), bottom[0].numel()
+        ).item(),
+        "class_accuracy": right.double().mean().item(),
+        "class_accuracy_best_half": right[best].double().mean().item(),
+        "judge_frechet_best_half": kept,
+        **_generator_quality(drawn, images, single_objects("train", 5000)["image"]),
+    }
+
+
+def _vqvae2_prior_chance(samples: int) -> dict[str, float]:
+    """Codes drawn for each place on its own; and real scenes that take no notice of the class that was asked for."""
+    autoencoder = load(VQVAE2_SCENES)
+    batch, train = single_objects("test", samples), single_objects("train", 5000)
+    grids = encoded(autoencoder, train["image"])
+    drawn = decoded(autoencoder, *(shuffled(grid)[:samples] for grid in grids))
+    right = class_scores(batch["image"].roll(1, 0), batch["label"])[1].double().mean().item()
+    accuracies = dict.fromkeys(("class_accuracy", "class_accuracy_best_half"), right)
+    return accuracies | _generator_quality(drawn, batch["image"], train["image"])
+
+
+def _vqvae2_prior_ceiling(samples: int) -> dict[str, float]:
+    """Other real scenes, sent through the autoencoder."""
+    autoencoder = load(VQVAE2_SCENES)
+    batch, others = single_objects("test", samples), single_objects("validation", samples)
+    rebuilt = decoded(autoencoder, *encoded(autoencoder, others["image"]))
+    right = class_scores(rebuilt, others["label"])[1].double().mean().item()
+    accuracies = dict.fromkeys(("class_accuracy", "class_accuracy_best_half"), right)
+    return accuracies | _generator_quality(rebuilt, batch["image"], single_objects("train", 5000)["image"])
+
+
 AUTOENCODER_GLYPHS = Recipe(
     name="autoencoder-glyphs",
     chapter="01_autoencoders",
@@ -405,5 +649,120 @@ CVAE_DIGITS = Recipe(
     about="Real handwritten digits, drawn to order: the label enters encoder and decoder.",
 )
 
-RECIPES: tuple[Recipe, ...] = (AUTOENCODER_GLYPHS, VAE_GLYPHS, VAE_SCENES, CVAE_DIGITS)
+VQVAE_SCENES = Recipe(
+    name="vqvae-scenes",
+    chapter="01_autoencoders",
+    notebook="01_autoencoders/03_vqvae",
+    system="VQ-VAE",
+    paper="van den Oord, Vinyals & Kavukcuoglu, NIPS 2017",
+    data="scenes",
+    model=lambda: VQVAE(VQVAEConfig(widths=(32, 64), num_blocks=1, num_codes=512, code_dim=16)),
+    players=_vqvae_player_on_scenes,
+    loader=lambda: loader(Scenes("train", fields=("image",)), 64),
+    steps={"smoke": 3, "cpu": 6_000, "gpu": 60_000},
+    metrics=lambda model, samples: _reconstruction_quality(model, scenes("test", samples)["image"]),
+    targets={"psnr_db": Target(at_least=32.0), "used_codes": Target(at_least=0.95)},
+    samples=2000,
+    quick_samples=256,
+    chance=lambda samples: _mean_picture(scenes("train", 5000)["image"], scenes("test", samples)["image"]),
+    ceiling=lambda samples: scene_quality(scenes("validation", samples)["image"], scenes("test", samples)["image"]),
+    minutes=15,
+    about="Scenes of one to four objects as 8x8 tokens from a codebook of 512, which is made of running means.",
+)
+
+PIXELCNN_SCENES = Recipe(
+    name="pixelcnn-scenes",
+    chapter="01_autoencoders",
+    notebook="01_autoencoders/03_vqvae",
+    system="PixelCNN",
+    paper="van den Oord et al., NIPS 2016; attention as Chen et al., ICML 2018",
+    data="scenes",
+    model=lambda: PixelCNN(PixelCNNConfig(num_values=512, hidden=64, num_layers=8, kernel_size=3, attention_every=2)),
+    players=lambda model: prior_player(model, load(VQVAE_SCENES)),
+    loader=lambda: loader(Scenes("train", fields=("image",)), 64),
+    steps={"smoke": 3, "cpu": 4_000, "gpu": 60_000},
+    metrics=_pixelcnn_metrics,
+    targets={"readable": Target(at_least=0.8), "judge_frechet": Target(at_most=188.0)},
+    samples=2000,
+    quick_samples=256,
+    chance=_pixelcnn_chance,
+    ceiling=_pixelcnn_ceiling,
+    sample=lambda model, count, generator: decoded(load(VQVAE_SCENES), model.sample(count, generator)),
+    minutes=20,
+    about="The prior over the tokens of `vqvae-scenes`, which decodes what it draws. Its target distance is half of `vae-scenes`'.",
+)
+
+VQVAE2_SCENES = Recipe(
+    name="vqvae2-scenes",
+    chapter="01_autoencoders",
+    notebook="01_autoencoders/03_vqvae",
+    system="VQ-VAE-2",
+    paper="Razavi, van den Oord & Vinyals, NeurIPS 2019",
+    data="scenes of one object, 64x64",
+    model=lambda: VQVAE2(VQVAE2Config(image_size=64, widths=(24, 48), num_codes=256, code_dim=16)),
+    players=_vqvae2_player_on_scenes,
+    loader=lambda: loader(Scenes("train", 64, fields=("image", "label"), objects=1), 32),
+    steps={"smoke": 3, "cpu": 3_000, "gpu": 60_000},
+    metrics=lambda model, samples: _reconstruction_quality(model, single_objects("test", samples)["image"]),
+    targets={
+        "psnr_db": Target(at_least=32.0),
+        "top_used_codes": Target(at_least=0.95),
+        "bottom_used_codes": Target(at_least=0.95),
+    },
+    samples=1000,
+    quick_samples=128,
+    chance=lambda samples: _mean_picture(
+        single_objects("train", 2000)["image"], single_objects("test", samples)["image"]
+    ),
+    ceiling=lambda samples: scene_quality(
+        single_objects("validation", samples)["image"], single_objects("test", samples)["image"]
+    ),
+    minutes=12,
+    about="Scenes of one object as two grids of tokens, 8x8 over 16x16, with a codebook of 256 each.",
+)
+
+VQVAE2_PRIOR_SCENES = Recipe(
+    name="vqvae2-prior-scenes",
+    chapter="01_autoencoders",
+    notebook="01_autoencoders/03_vqvae",
+    system="VQ-VAE-2 prior",
+    paper="Razavi, van den Oord & Vinyals, NeurIPS 2019",
+    data="scenes of one object, 64x64",
+    model=lambda: HierarchicalPrior(
+        HierarchicalPriorConfig(
+            num_codes=256,
+            top_size=8,
+            num_classes=NUM_CLASSES,
+            top_hidden=48,
+            top_layers=6,
+            bottom_hidden=48,
+            bottom_layers=5,
+        )
+    ),
+    players=lambda model: prior_player(model, load(VQVAE2_SCENES)),
+    loader=lambda: loader(Scenes("train", 64, fields=("image", "label"), objects=1), 32),
+    steps={"smoke": 3, "cpu": 3_000, "gpu": 60_000},
+    metrics=_vqvae2_prior_metrics,
+    targets={"readable": Target(at_least=0.8), "class_accuracy": Target(at_least=0.8)},
+    samples=1000,
+    quick_samples=128,
+    chance=_vqvae2_prior_chance,
+    ceiling=_vqvae2_prior_ceiling,
+    sample=lambda model, count, generator: decoded(
+        load(VQVAE2_SCENES), *model.sample(count, generator, _labels_of_training(count))
+    ),
+    minutes=20,
+    about="Draws the tokens of `vqvae2-scenes`, top grid first, for a class: the shape and colour of the object.",
+)
+
+RECIPES: tuple[Recipe, ...] = (
+    AUTOENCODER_GLYPHS,
+    VAE_GLYPHS,
+    VAE_SCENES,
+    CVAE_DIGITS,
+    VQVAE_SCENES,
+    PIXELCNN_SCENES,
+    VQVAE2_SCENES,
+    VQVAE2_PRIOR_SCENES,
+)
 """`course train autoencoder-glyphs`, and so on."""

@@ -39,12 +39,19 @@ class Network:
 
     def built(self) -> nn.Module:
         """The network; its parameters require gradients."""
-        layers: list[nn.Module] = [nn.Flatten()]
+        layers: list[nn.Module] = [_Rows()]
         for weight, bias in zip(self.weights, self.biases, strict=True):
             linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
             linear.load_state_dict({"weight": weight, "bias": bias})
             layers += [linear, nn.Tanh()]
         return nn.Sequential(*layers[:-1], nn.Unflatten(1, self.shape))
+
+
+class _Rows(nn.Module):
+    """(batch, ...) of any numbers to (batch, features) of floating-point ones."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.flatten(1) if inputs.is_floating_point() else inputs.flatten(1).float()
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,10 @@ def image_encoder(
         sizes = (in_channels * image_size**2, *widths)
         layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.SiLU())]
         return nn.Sequential(nn.Flatten(), *layers), sizes[-1]
-    layers = []
-    for wide, wider in pairwise((in_channels, *widths)):
-        layers += [nn.Conv2d(wide, wider, 4, stride=2, padding=1), ResidualBlock(wider)]
     smallest = image_size // 2 ** len(widths)
     # (batch, widths[-1], smallest, smallest) -> (batch, widths[-1] * smallest^2)
-    return nn.Sequential(*layers, norm(widths[-1]), nn.SiLU(), nn.Flatten()), widths[-1] * smallest**2
+    layers = [*halvings(in_channels, widths), norm(widths[-1]), nn.SiLU(), nn.Flatten()]
+    return nn.Sequential(*layers), widths[-1] * smallest**2
 
 
 def image_decoder(
@@ -109,10 +107,27 @@ def image_decoder(
         nn.Linear(in_features, widths[-1] * smallest**2),
         nn.Unflatten(1, (widths[-1], smallest, smallest)),  # (batch, c * h * w) -> (batch, c, h, w)
     ]
+    return nn.Sequential(*layers, *doublings(widths, out_channels, upsampling))
+
+
+def halvings(in_channels: int, widths: Sequence[int]) -> list[nn.Module]:
+    """Layers from (batch, in_channels, h, w) down to (batch, widths[-1], h / 2^n, w / 2^n) for n widths.
+
+    For each width a 4 x 4 convolution with stride 2 and a `ResidualBlock`.
+    """
+    layers: list[nn.Module] = []
+    for wide, wider in pairwise((in_channels, *widths)):
+        layers += [nn.Conv2d(wide, wider, 4, stride=2, padding=1), ResidualBlock(wider)]
+    return layers
+
+
+def doublings(widths: Sequence[int], out_channels: int, upsampling: str = "resize") -> list[nn.Module]:
+    """The way back: layers from (batch, widths[-1], h, w) up to (batch, out_channels, 2^n h, 2^n w) for n widths."""
     enlarge = ResizeConvolution if upsampling == "resize" else _transposed
+    layers: list[nn.Module] = []
     for wider, wide in pairwise((*reversed(widths), out_channels)):
         layers += [ResidualBlock(wider), norm(wider), nn.SiLU(), enlarge(wider, wide)]
-    return nn.Sequential(*layers)
+    return layers
 
 
 def _transposed(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:

@@ -237,3 +237,30 @@ def test_an_index_outside_is_refused():
         records("train", [-1])
     with pytest.raises(ValueError, match="train, validation"):
         records("trian", [1])
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_scenes_of_a_given_number_of_objects_with_their_class(split):
+    for objects in (1, 3):
+        assert (records(split, range(300), objects=objects).count == objects).all()
+    data = Scenes(split, fields=("record", "label"), objects=1)
+    batch = data[range(2000)]
+    shape, color = batch["shape"].amax(1), batch["color"].amax(1)
+    assert batch["label"].equal(shape * len(COLORS) + color)
+    there = {(SHAPES[s], COLORS[c]) for s, c in zip(shape.tolist(), color.tolist(), strict=True)}
+    assert there == set(HELD_OUT if split == "compositional" else ALLOWED)
+    assert data[5]["label"].shape == ()
+
+
+def test_scenes_of_one_object_keep_the_splits_apart():
+    codes = {split: set(visible_code(records(split, range(3000), objects=1)).tolist()) for split in SPLITS[:3]}
+    assert not codes["train"] & codes["validation"] and not codes["train"] & codes["test"]
+    assert not codes["validation"] & codes["test"]
+
+
+def test_an_impossible_number_of_objects_is_refused():
+    for objects in (0, 5):
+        with pytest.raises(ValueError, match="1 to 4 objects"):
+            Scenes("train", objects=objects)
+        with pytest.raises(ValueError, match="1 to 4 objects"):
+            records("train", [0], objects=objects)

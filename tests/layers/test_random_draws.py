@@ -25,9 +25,19 @@ def test_draws_repeat_with_the_seed_and_leave_the_global_state_alone(draw):
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_draws_are_made_on_the_generators_device_and_moved(draw):
+def test_draws_are_made_on_the_generators_device_and_moved(draw, monkeypatch):
+    drawn_on = []
+    for name in ("randn", "rand", "randint"):
+        original = getattr(torch, name)
+
+        def recording(*args, original=original, **kwargs):
+            drawn_on.append(str(kwargs["device"]))
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(torch, name, recording)
     assert draw(runtime.generator(0), device="meta").device.type == "meta"
     assert draw(None, device="meta").device.type == "meta"
+    assert drawn_on == ["cpu", "meta"]
 
 
 def test_draws_have_the_distribution_that_they_name():

@@ -40,6 +40,7 @@ class Scenes(Dataset):
             "image" (batch, 3, size, size) float32 in [-1, 1];
             "video" (batch, 8, 3, size, size) float32 in [-1, 1];
             "record": the tensors of `SceneRecords`: "shape", "color", "size" (batch, 4), "background" (batch,), ...;
+            "label" (batch,) int64: `SceneRecords.label`, the shape and colour of the first object as one of 48 classes;
             "label_map" (batch, size, size) int64; "masks" (batch, 4, size, size) in [0, 1];
             "caption": a list of `batch` texts, of the level `level`;
             "captions": for each scene one text of each of LEVELS;
@@ -48,6 +49,7 @@ class Scenes(Dataset):
             the name of any style: that rendering of the same scenes, for pairs.
         level: of "caption": one of LEVELS, or "any" for another one from scene to scene.
         seed: another seed is another data set.
+        objects: how many objects each scene has; None for 1 to 4. With 1, "label" is the class of the scene.
 
     Raises:
         ValueError: a split, style, field, level, size or length that there is not; the message names what there is.
@@ -62,6 +64,7 @@ class Scenes(Dataset):
         fields: Sequence[str] = ("image", "record"),
         level: str = "full",
         seed: int = 0,
+        objects: int | None = None,
     ) -> None:
         check_size(size)
         fields = (fields,) if isinstance(fields, str) else tuple(fields)
@@ -76,7 +79,9 @@ class Scenes(Dataset):
         if not 0 < length <= NUM_INDICES:
             raise ValueError(f"length is {length}: it must lie in 1 ... 2**40")
         self.split, self.size, self.style, self.length = split, size, style, length
-        self.fields, self.level, self.seed = fields, level, seed
+        if objects is not None and not 1 <= objects <= 4:
+            raise ValueError(f"a scene has 1 to 4 objects, not {objects}")
+        self.fields, self.level, self.seed, self.objects = fields, level, seed, objects
 
     def __len__(self) -> int:
         return self.length
@@ -89,7 +94,7 @@ class Scenes(Dataset):
                 f"indices must lie in 0 ... {self.length - 1} in this data set ({self.split}), "
                 f"got {int(indices.min())} ... {int(indices.max())}"
             )
-        return records(self.split, indices, self.seed)
+        return records(self.split, indices, self.seed, self.objects)
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> dict:
         """One scene without the batch dimension for an integer, a batch for anything else."""
@@ -140,6 +145,7 @@ def _style(style: str) -> Callable[[Scenes, SceneRecords], Tensor]:
 _MAKERS: dict[str, Callable[[Scenes, SceneRecords], Tensor | list]] = {
     "image": lambda data, scenes: render(scenes, data.size, data.style),
     "video": lambda data, scenes: render_video(scenes, data.size, FRAMES, data.style),
+    "label": lambda data, scenes: scenes.label,
     "label_map": lambda data, scenes: label_map(scenes, data.size),
     "masks": lambda data, scenes: masks(scenes, data.size),
     "caption": _caption_texts,
@@ -162,6 +168,7 @@ def _columns(field: str, size: int) -> dict:
         return {**places, "jitter": Array2D((4, 2), "int64"), **scalars}
     types = {
         "video": Array4D((FRAMES, 3, size, size), "float32"),
+        "label": number,
         "label_map": Array2D((size, size), "int64"),
         "masks": Array3D((4, size, size), "float32"),
         "caption": text,

@@ -48,6 +48,9 @@ NUM_INDICES = 2**40
 _RESIDUES = {"train": (0, 1, 2), "validation": (3,), "test": (4,), "compositional": (0, 1, 2, 3, 4)}
 _REPEAT = 6  # one in six further objects repeats the shape and colour of the first: "two red circles"
 
+NUM_CLASSES = len(SHAPES) * len(COLORS)
+"""Classes of scenes of one object, as `SceneRecords.label` numbers them; those of HELD_OUT occur in `compositional` only."""
+
 _ALL_PAIRS = tuple((shape, color) for shape in SHAPES for color in COLORS)
 ALLOWED = tuple(pair for pair in _ALL_PAIRS if pair not in HELD_OUT)
 """Pairs of shape and colour that every split may show."""
@@ -120,6 +123,12 @@ class SceneRecords:
             raise KeyError(f"the batch lacks {', '.join(missing)}: ask the data set for the field 'record'")
         return cls(**{field.name: batch[field.name] for field in fields(cls)})
 
+    @property
+    def label(self) -> Tensor:
+        """(batch,) int64: the class of the first object, index of its shape times 8 plus index of its colour."""
+        first = self.present.long().argmax(1, keepdim=True)
+        return (self.shape.gather(1, first) * len(COLORS) + self.color.gather(1, first))[:, 0]
+
     def to(self, device: torch.device | str) -> "SceneRecords":
         """The same records on another device."""
         return SceneRecords(**{name: value.to(device) for name, value in self.as_dict().items()})
@@ -145,23 +154,26 @@ def visible_code(scenes: SceneRecords) -> Tensor:
     return _code(scenes.shape, scenes.color, scenes.size, scenes.background, scenes.jitter)
 
 
-def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0) -> SceneRecords:
+def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0, objects: int | None = None) -> SceneRecords:
     """The scenes of a split at the given indices.
 
     Args:
         split: one of SPLITS.
         indices: (batch,) integers from 0 up to (not including) 2**40.
         seed: another seed is another data set.
+        objects: how many objects each scene has; None for 1 to 4, all equally often.
 
     Returns:
         `SceneRecords` on the CPU, in the order of the indices.
 
     Raises:
-        ValueError: unknown split.
+        ValueError: unknown split, or a number of objects outside 1 ... 4.
         IndexError: an index that is negative or too large.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
+    if objects is not None and not 1 <= objects <= len(PLACES):
+        raise ValueError(f"a scene has 1 to {len(PLACES)} objects, not {objects}")
     if not isinstance(indices, Tensor):
         indices = torch.tensor(list(indices), dtype=torch.int64)
     indices = indices.to("cpu", torch.int64).reshape(-1)
@@ -172,7 +184,9 @@ def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0) -> Scene
     draws = Draws(key)
     rows = torch.arange(len(indices))
 
-    count = draws.integers(4) + 1
+    count = draws.integers(4) + 1  # drawn in any case, so that all that follows stays the same
+    if objects is not None:
+        count = torch.full_like(count, objects)
     order = draws.integers(2**31, 4).argsort(dim=1, stable=True)  # the places in random order
     present = order.argsort(dim=1) < count
     first = order[:, 0]
