@@ -1,15 +1,14 @@
 """Studies of chapter 01: the lecture's claims about VAEs (C01, C02, C11), and what happens when a code is too dear."""
 
 import math
-from collections import defaultdict
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from course_utils import plots, runtime, scale
-from course_utils.autoencoders import recipes
+from course_utils.autoencoders import discrete_experiments, recipes
 from course_utils.autoencoders.vae import VAE, VAEConfig, active_units, kl_divergence
 from course_utils.data import Digits, Glyphs, loader
 from course_utils.data.scenes import BACKGROUNDS, COLORS, PLACES, SHAPES, SIZES
@@ -17,31 +16,13 @@ from course_utils.layers import draw_integers, draw_normal
 from course_utils.metrics import SceneJudge, SceneReading, frechet_distance, high_frequency_energy, psnr, sharpness
 from course_utils.metrics.judges import READABLE
 from course_utils.metrics.recipes import SCENE_JUDGE
-from course_utils.training import Experiment, Verdict, fit, load
+from course_utils.training import Experiment, Verdict, fit, grouped, load, said, spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = dict
 CHAPTER_NOTEBOOK = "01_autoencoders/02_vae"
-
-
-def grouped(rows: list[Row], key: str, name: str) -> dict:
-    """The values of `name` for each value of `key`, over seeds."""
-    groups = defaultdict(list)
-    for row in rows:
-        groups[row[key]].append(row[name])
-    return dict(groups)
-
-
-def spread(values: list[float]) -> float:
-    """Standard deviation over seeds, 0 for a single one."""
-    return stdev(values) if len(values) > 1 else 0.0
-
-
-def said(values: list[float], digits: int = 2) -> str:
-    """Mean and standard deviation over seeds, as text."""
-    return f"{fmean(values):.{digits}f} ± {spread(values):.{digits}f}"
 
 
 # --- C01: infer the code of an image, and steer the latent space -----------------------------------------------------
@@ -508,5 +489,12 @@ VAE_POSTERIOR_COLLAPSE = Experiment(
     figure=_collapse_figure,
 )
 
-EXPERIMENTS: tuple[Experiment, ...] = (LATENT_STEERING, VAE_BLUR, CVAE_LABEL, VAE_BETA_SWEEP, VAE_POSTERIOR_COLLAPSE)
+EXPERIMENTS: tuple[Experiment, ...] = (
+    LATENT_STEERING,
+    VAE_BLUR,
+    CVAE_LABEL,
+    VAE_BETA_SWEEP,
+    VAE_POSTERIOR_COLLAPSE,
+    *discrete_experiments.EXPERIMENTS,
+)
 """`course experiment vae-latent-steering`, and so on."""

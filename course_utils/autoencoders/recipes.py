@@ -13,7 +13,14 @@ from course_utils.autoencoders.vae import (
     bernoulli_log_likelihood,
     gaussian_log_likelihood,
 )
-from course_utils.autoencoders.vqvae import VQVAE, VQVAEConfig, perplexity, used_codes
+from course_utils.autoencoders.vqvae import (
+    VQVAE,
+    VQVAEConfig,
+    gumbel_noise,
+    gumbel_temperature,
+    perplexity,
+    used_codes,
+)
 from course_utils.autoencoders.vqvae2 import (
     VQVAE2,
     Grids,
@@ -24,7 +31,7 @@ from course_utils.autoencoders.vqvae2 import (
 )
 from course_utils.data import Digits, Glyphs, Scenes, loader
 from course_utils.data.scenes import ALLOWED, COLORS, NUM_CLASSES, SHAPES
-from course_utils.layers import draw_normal, draw_uniform
+from course_utils.layers import draw_integers, draw_normal
 from course_utils.metrics import READABLE, density_coverage, frechet_distance, memorisation, psnr
 from course_utils.metrics.recipes import GLYPH_JUDGE, SCENE_JUDGE
 from course_utils.training import Player, Recipe, Target, load
@@ -62,9 +69,10 @@ def vae_player(model: VAE, learning_rate: float = 2e-3) -> Player:
     return Player("vae", model, objective, learning_rate=learning_rate)
 
 
-def vqvae_player(model: VQVAE | VQVAE2, first_images: Tensor, learning_rate: float = 3e-3) -> Player:
-    """A VQ-VAE with codebooks of running means, which begin with the codes of `first_images` (batch, channels, height, width)."""
-    model.start(first_images.to(next(model.parameters()).device))
+def vqvae_player(model: VQVAE | VQVAE2, first_images: Tensor | None = None, learning_rate: float = 3e-3) -> Player:
+    """A VQ-VAE whose codebooks move after each step; with `first_images` (batch, channels, height, width) they begin with their codes."""
+    if first_images is not None:
+        model.start(first_images.to(next(model.parameters()).device))
     passed = []
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
@@ -81,6 +89,24 @@ def vqvae_player(model: VQVAE | VQVAE2, first_images: Tensor, learning_rate: flo
         passed.clear()
 
     return Player("vqvae", model, objective, learning_rate=learning_rate, after_step=after_step)
+
+
+def relaxed_player(model: VQVAE, steps: int, learning_rate: float = 3e-3) -> Player:
+    """A VQ-VAE with relaxed codes, whose temperature falls over `steps` steps (`gumbel_temperature`)."""
+
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        images = batch["image"]
+        side = model.config.image_size // 2 ** len(model.config.widths)
+        uniform = torch.rand(len(images), model.config.num_codes, side, side, device=images.device)
+        temperature = gumbel_temperature(int(model.quantizer.updates), steps)
+        terms = model.terms(images, gumbel_noise(uniform), temperature)
+        used = perplexity(terms.indices, model.config.num_codes)
+        return terms.loss, {"squared_error": terms.squared_error, "perplexity": used, "temperature": temperature}
+
+    def after_step(_: dict) -> None:
+        model.quantizer.updates += 1
+
+    return Player("relaxed", model, objective, learning_rate=learning_rate, after_step=after_step)
 
 
 @torch.inference_mode()
@@ -251,7 +277,7 @@ def _vae_scenes_metrics(model: VAE, samples: int) -> dict[str, float]:
     device = model.posterior.weight.device
     rebuilt = model.decode(model.encode(images.to(device))[0]).cpu()
     drawn = model.sample(samples, runtime.generator(1)).cpu()
-    copies = memorisation(drawn, scenes("train", 5000)["image"], images)
+    copies = memorisation(drawn, scenes("train", GALLERY)["image"], images)
     return {
         **bounds(model, images),
         "psnr_db": psnr(rebuilt, images).mean().item(),
@@ -262,7 +288,7 @@ def _vae_scenes_metrics(model: VAE, samples: int) -> dict[str, float]:
 
 def _vae_scenes_chance(samples: int) -> dict[str, float]:
     """The mean picture with one variance, and the pictures of an untrained decoder."""
-    images, train = scenes("test", samples)["image"], scenes("train", 5000)["image"]
+    images, train = scenes("test", samples)["image"], scenes("train", GALLERY)["image"]
     drawn = _untrained(VAE_SCENES).sample(samples, runtime.generator(1))
     constant = constant_color(train, images)
     mean_psnr = psnr(train.mean(0).expand_as(images), images).mean().item()
@@ -272,7 +298,7 @@ def _vae_scenes_chance(samples: int) -> dict[str, float]:
 def _vae_scenes_ceiling(samples: int) -> dict[str, float]:
     """Other real scenes in place of drawn ones."""
     images, others = scenes("test", samples)["image"], scenes("validation", samples)["image"]
-    copies = memorisation(others, scenes("train", 5000)["image"], images)
+    copies = memorisation(others, scenes("train", GALLERY)["image"], images)
     return scene_quality(others, images) | {"distance_to_training_ratio": copies.ratio}
 
 
@@ -340,6 +366,7 @@ def _sample_autoencoder(model: Autoencoder, count: int, generator: torch.Generat
 # --- discrete latents ------------------------------------------------------------------------------------------------
 
 CHUNK = 250  # pictures that a network sees at once where it is measured
+GALLERY = 5000  # training pictures that drawn ones are compared with; fewer of the larger ones
 
 
 def single_objects(split: str, samples: int, size: int = 64) -> dict[str, Tensor]:
@@ -367,10 +394,16 @@ def decoded(model: VQVAE | VQVAE2, *grids: Tensor) -> Tensor:
     return torch.cat([model.decode_indices(*parts) for parts in chunks]).cpu()
 
 
-def shuffled(grid: Tensor, seed: int = 0) -> Tensor:
-    """Each place of the grids (batch, h, w) mixed over the pictures: right code frequencies at every place, and no prior beyond them."""
-    order = draw_uniform(grid.shape, runtime.generator(seed)).argsort(dim=0)
-    return grid.gather(0, order)
+def independent(grids: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """New grids (count, h, w) whose every place takes the code that a random one of `grids` (n, h, w) has there.
+
+    So codes are as frequent as they should be at each place, and know nothing of one another: what one draws without a prior.
+    """
+    return grids.gather(0, draw_integers(0, len(grids), (count, *grids.shape[1:]), generator))
+
+
+def _sample_codes(model: VQVAE | VQVAE2, images: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    return decoded(model, *(independent(grid, count, generator) for grid in encoded(model, images)))
 
 
 def _reconstruction_quality(model: VQVAE | VQVAE2, images: Tensor) -> dict[str, float]:
@@ -434,17 +467,17 @@ def _pixelcnn_metrics(prior: PixelCNN, samples: int) -> dict[str, float]:
     drawn = decoded(autoencoder, prior.sample(samples, runtime.generator(1)))
     return {
         "bits_per_code": bits_per_dimension(nats, codes[0].numel()).item(),
-        **_generator_quality(drawn, images, scenes("train", 5000)["image"]),
+        **_generator_quality(drawn, images, scenes("train", GALLERY)["image"]),
     }
 
 
 def _pixelcnn_chance(samples: int) -> dict[str, float]:
     """Codes drawn for each place on its own, by their frequency there: what the decoder does without a prior."""
     autoencoder = load(VQVAE_SCENES)
-    train = scenes("train", 5000)["image"]
+    train = scenes("train", GALLERY)["image"]
     (codes,) = encoded(autoencoder, train)
     (held_out,) = encoded(autoencoder, scenes("test", samples)["image"])
-    drawn = decoded(autoencoder, shuffled(codes)[:samples])
+    drawn = decoded(autoencoder, independent(codes, samples, runtime.generator(1)))
     return {
         "bits_per_code": independent_bits(codes, held_out, autoencoder.config.num_codes),
         **_generator_quality(drawn, scenes("test", samples)["image"], train),
@@ -462,10 +495,10 @@ def _pixelcnn_ceiling(samples: int) -> dict[str, float]:
     """Other real scenes, sent through the autoencoder: a perfect prior could do no better."""
     autoencoder = load(VQVAE_SCENES)
     others = decoded(autoencoder, *encoded(autoencoder, scenes("validation", samples)["image"]))
-    return _generator_quality(others, scenes("test", samples)["image"], scenes("train", 5000)["image"])
+    return _generator_quality(others, scenes("test", samples)["image"], scenes("train", GALLERY)["image"])
 
 
-def _labels_of_training(count: int) -> Tensor:
+def labels_of_training(count: int) -> Tensor:
     """Classes (count,) that occur in training, one after the other: each shape in each colour but the held-out pairs."""
     pairs = torch.tensor([SHAPES.index(shape) * len(COLORS) + COLORS.index(color) for shape, color in ALLOWED])
     return pairs[torch.arange(count) % len(pairs)]
@@ -524,16 +557,17 @@ def _vqvae2_prior_metrics(prior: HierarchicalPrior, samples: int) -> dict[str, f
         "class_accuracy": right.double().mean().item(),
         "class_accuracy_best_half": right[best].double().mean().item(),
         "judge_frechet_best_half": kept,
-        **_generator_quality(drawn, images, single_objects("train", 5000)["image"]),
+        **_generator_quality(drawn, images, single_objects("train", GALLERY // 2)["image"]),
     }
 
 
 def _vqvae2_prior_chance(samples: int) -> dict[str, float]:
     """Codes drawn for each place on its own; and real scenes that take no notice of the class that was asked for."""
     autoencoder = load(VQVAE2_SCENES)
-    batch, train = single_objects("test", samples), single_objects("train", 5000)
+    batch, train = single_objects("test", samples), single_objects("train", GALLERY // 2)
     grids = encoded(autoencoder, train["image"])
-    drawn = decoded(autoencoder, *(shuffled(grid)[:samples] for grid in grids))
+    draw = runtime.generator(1)
+    drawn = decoded(autoencoder, *(independent(grid, samples, draw) for grid in grids))
     right = class_scores(batch["image"].roll(1, 0), batch["label"])[1].double().mean().item()
     accuracies = dict.fromkeys(("class_accuracy", "class_accuracy_best_half"), right)
     return accuracies | _generator_quality(drawn, batch["image"], train["image"])
@@ -546,7 +580,7 @@ def _vqvae2_prior_ceiling(samples: int) -> dict[str, float]:
     rebuilt = decoded(autoencoder, *encoded(autoencoder, others["image"]))
     right = class_scores(rebuilt, others["label"])[1].double().mean().item()
     accuracies = dict.fromkeys(("class_accuracy", "class_accuracy_best_half"), right)
-    return accuracies | _generator_quality(rebuilt, batch["image"], single_objects("train", 5000)["image"])
+    return accuracies | _generator_quality(rebuilt, batch["image"], single_objects("train", GALLERY // 2)["image"])
 
 
 AUTOENCODER_GLYPHS = Recipe(
@@ -664,8 +698,9 @@ VQVAE_SCENES = Recipe(
     targets={"psnr_db": Target(at_least=32.0), "used_codes": Target(at_least=0.95)},
     samples=2000,
     quick_samples=256,
-    chance=lambda samples: _mean_picture(scenes("train", 5000)["image"], scenes("test", samples)["image"]),
+    chance=lambda samples: _mean_picture(scenes("train", GALLERY)["image"], scenes("test", samples)["image"]),
     ceiling=lambda samples: scene_quality(scenes("validation", samples)["image"], scenes("test", samples)["image"]),
+    sample=lambda model, count, generator: _sample_codes(model, scenes("train", 1000)["image"], count, generator),
     minutes=15,
     about="Scenes of one to four objects as 8x8 tokens from a codebook of 512, which is made of running means.",
 )
@@ -677,10 +712,10 @@ PIXELCNN_SCENES = Recipe(
     system="PixelCNN",
     paper="van den Oord et al., NIPS 2016; attention as Chen et al., ICML 2018",
     data="scenes",
-    model=lambda: PixelCNN(PixelCNNConfig(num_values=512, hidden=64, num_layers=8, kernel_size=3, attention_every=2)),
+    model=lambda: PixelCNN(PixelCNNConfig(num_values=512, hidden=56, num_layers=8, kernel_size=3, attention_every=2)),
     players=lambda model: prior_player(model, load(VQVAE_SCENES)),
     loader=lambda: loader(Scenes("train", fields=("image",)), 64),
-    steps={"smoke": 3, "cpu": 4_000, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 3_500, "gpu": 60_000},
     metrics=_pixelcnn_metrics,
     targets={"readable": Target(at_least=0.8), "judge_frechet": Target(at_most=188.0)},
     samples=2000,
@@ -702,7 +737,7 @@ VQVAE2_SCENES = Recipe(
     model=lambda: VQVAE2(VQVAE2Config(image_size=64, widths=(24, 48), num_codes=256, code_dim=16)),
     players=_vqvae2_player_on_scenes,
     loader=lambda: loader(Scenes("train", 64, fields=("image", "label"), objects=1), 32),
-    steps={"smoke": 3, "cpu": 3_000, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 2_400, "gpu": 60_000},
     metrics=lambda model, samples: _reconstruction_quality(model, single_objects("test", samples)["image"]),
     targets={
         "psnr_db": Target(at_least=32.0),
@@ -712,10 +747,13 @@ VQVAE2_SCENES = Recipe(
     samples=1000,
     quick_samples=128,
     chance=lambda samples: _mean_picture(
-        single_objects("train", 2000)["image"], single_objects("test", samples)["image"]
+        single_objects("train", GALLERY // 2)["image"], single_objects("test", samples)["image"]
     ),
     ceiling=lambda samples: scene_quality(
         single_objects("validation", samples)["image"], single_objects("test", samples)["image"]
+    ),
+    sample=lambda model, count, generator: _sample_codes(
+        model, single_objects("train", 500)["image"], count, generator
     ),
     minutes=12,
     about="Scenes of one object as two grids of tokens, 8x8 over 16x16, with a codebook of 256 each.",
@@ -733,15 +771,15 @@ VQVAE2_PRIOR_SCENES = Recipe(
             num_codes=256,
             top_size=8,
             num_classes=NUM_CLASSES,
-            top_hidden=48,
+            top_hidden=40,
             top_layers=6,
-            bottom_hidden=48,
+            bottom_hidden=40,
             bottom_layers=5,
         )
     ),
     players=lambda model: prior_player(model, load(VQVAE2_SCENES)),
     loader=lambda: loader(Scenes("train", 64, fields=("image", "label"), objects=1), 32),
-    steps={"smoke": 3, "cpu": 3_000, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 2_500, "gpu": 60_000},
     metrics=_vqvae2_prior_metrics,
     targets={"readable": Target(at_least=0.8), "class_accuracy": Target(at_least=0.8)},
     samples=1000,
@@ -749,7 +787,7 @@ VQVAE2_PRIOR_SCENES = Recipe(
     chance=_vqvae2_prior_chance,
     ceiling=_vqvae2_prior_ceiling,
     sample=lambda model, count, generator: decoded(
-        load(VQVAE2_SCENES), *model.sample(count, generator, _labels_of_training(count))
+        load(VQVAE2_SCENES), *model.sample(count, generator, labels_of_training(count))
     ),
     minutes=20,
     about="Draws the tokens of `vqvae2-scenes`, top grid first, for a class: the shape and colour of the object.",

@@ -177,6 +177,8 @@ class GumbelQuantizer(nn.Module):
         super().__init__()
         self.kl_weight = kl_weight
         self.codebook = nn.Parameter(torch.randn(num_codes, code_dim))
+        # how far the training is, which sets the temperature: kept here, so that a resumed training knows it
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, logits: Tensor, noise: Tensor | None = None, temperature: float = 1.0) -> Quantized:
         """A mixture of codes for each place.
@@ -295,8 +297,9 @@ class VQVAE(nn.Module, HubModel, coders=config_coders(VQVAEConfig)):
         self.quantizer.start(self.encode(images))
 
     def update(self, features: Tensor, indices: Tensor) -> None:
-        """Move a codebook of running means after a training step; arguments as `terms` gives them."""
-        self.quantizer.update(features, indices)
+        """Move a codebook of running means after a training step (others learn by gradients); arguments as `terms` gives them."""
+        if self.config.quantizer == "ema":
+            self.quantizer.update(features, indices)
 
     @classmethod
     def from_hub(cls, source: str | Path, subfolder: str = "") -> Self:
@@ -309,7 +312,11 @@ class VQVAE(nn.Module, HubModel, coders=config_coders(VQVAEConfig)):
         """
         inside = f"{subfolder}/" if subfolder else ""
         settings = read_config(source, f"{inside}config.json")
-        weights = modern_names(read_weights(source, f"{inside}diffusion_pytorch_model.safetensors"))
+        try:
+            weights = read_weights(source, f"{inside}diffusion_pytorch_model.safetensors")
+        except FileNotFoundError:  # older repositories
+            weights = read_weights(source, f"{inside}diffusion_pytorch_model.bin")
+        weights = modern_names(weights)
         model = cls(_published_config(settings))
         names = {"quantize.embedding.weight": "quantizer.codebook"}
         heads = {
@@ -442,16 +449,17 @@ def _published_config(settings: dict) -> VQVAEConfig:
         raise WeightsError(
             f"expected the config of a VQModel with group norm and SiLU, got {kind} with {odd or settings}"
         )
+    latent_channels = settings.get("latent_channels", 3)
     return VQVAEConfig(
         network="vqgan",
-        in_channels=settings["in_channels"],
-        image_size=settings["sample_size"],
-        widths=tuple(settings["block_out_channels"]),
-        num_blocks=settings["layers_per_block"],
-        num_codes=settings["num_vq_embeddings"],
-        code_dim=settings.get("vq_embed_dim") or settings["latent_channels"],
+        in_channels=settings.get("in_channels", 3),
+        image_size=settings.get("sample_size", 32),
+        widths=tuple(settings.get("block_out_channels", (64,))),
+        num_blocks=settings.get("layers_per_block", 1),
+        num_codes=settings.get("num_vq_embeddings", 256),
+        code_dim=settings.get("vq_embed_dim") or latent_channels,
         quantizer="gradient",
-        latent_channels=settings["latent_channels"],
-        num_groups=settings["norm_num_groups"],
+        latent_channels=latent_channels,
+        num_groups=settings.get("norm_num_groups", 32),
         mid_attention=settings.get("mid_block_add_attention", True),
     )

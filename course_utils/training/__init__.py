@@ -5,7 +5,18 @@ from course_utils.training.cache import cached
 from course_utils.training.checkpoints import CheckpointError
 from course_utils.training.claims import claims_text, write_claims
 from course_utils.training.engine import Player, fit
-from course_utils.training.experiment import Experiment, Verdict, grid, results, run_cell, run_experiment, stale
+from course_utils.training.experiment import (
+    Experiment,
+    Verdict,
+    grid,
+    grouped,
+    results,
+    run_cell,
+    run_experiment,
+    said,
+    spread,
+    stale,
+)
 from course_utils.training.history import History, TrainingDiverged
 from course_utils.training.recipe import Recipe, Target, card_text, checkpoint_folder, evaluate, load, read_card, train
 
@@ -25,12 +36,15 @@ __all__ = [
     "evaluate",
     "fit",
     "grid",
+    "grouped",
     "load",
     "progress",
     "read_card",
     "results",
     "run_cell",
     "run_experiment",
+    "said",
+    "spread",
     "stale",
     "train",
     "write_claims",

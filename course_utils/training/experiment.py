@@ -179,6 +179,24 @@ def summary(experiment: Experiment) -> list[Row]:
     return lines
 
 
+def grouped(rows: list[Row], key: str, name: str) -> dict[Any, list]:
+    """The values of `name` for each value of `key`, over seeds, in the order of the rows."""
+    groups: dict[Any, list] = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row[name])
+    return groups
+
+
+def spread(values: list[float]) -> float:
+    """Standard deviation over seeds, 0 for a single one."""
+    return _mean_and_deviation(values)[1] or 0.0
+
+
+def said(values: list[float], digits: int = 2) -> str:
+    """Mean and standard deviation over seeds, as text."""
+    return f"{_mean_and_deviation(values)[0]:.{digits}f} ± {spread(values):.{digits}f}"
+
+
 def _mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
     mean = sum(values) / len(values)
     if len(values) == 1:

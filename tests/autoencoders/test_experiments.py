@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from course_utils.autoencoders import experiments, recipes
 from course_utils.metrics import SceneReading
 
-ALL = pytest.mark.parametrize(
-    "experiment", experiments.EXPERIMENTS, ids=[experiment.name for experiment in experiments.EXPERIMENTS]
-)
+OWN = [one for one in experiments.EXPERIMENTS if one not in experiments.discrete_experiments.EXPERIMENTS]
+ALL = pytest.mark.parametrize("experiment", OWN, ids=[experiment.name for experiment in OWN])
 CLASSES = 9  # values of a fact, -1 to 7
 STEERED = {
     "inferred": 0.99, "inferred_chance": 0.2, "success": 0.9, "kept": 0.9, "both": 0.8,

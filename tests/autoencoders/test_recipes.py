@@ -15,6 +15,7 @@ FEW = 24
 def small(monkeypatch):
     monkeypatch.setattr(recipes, "PROBE_PICTURES", 300)
     monkeypatch.setattr(recipes, "DRAWS", 4)
+    monkeypatch.setattr(recipes, "GALLERY", 100)
 
 
 def untrained(recipe):
