@@ -76,7 +76,7 @@ def stored_bits(nats: Tensor) -> float:
 
 def _likelihood_run(latents: str, seed: int) -> dict[str, float]:
     config = VQVAEConfig(widths=WIDTHS, num_codes=256, code_dim=8)
-    steps, prior_steps = scale(smoke=(2, 2), cpu=(1200, 800), gpu=(30_000, 20_000))
+    steps, prior_steps = scale(smoke=(2, 2), cpu=(1000, 600), gpu=(30_000, 20_000))
     samples = scale(smoke=64, cpu=2000, gpu=2000)
     train, images = recipes.scenes("train", samples)["image"], recipes.scenes("test", samples)["image"]
     if latents == "continuous":
@@ -191,7 +191,7 @@ DISCRETE_LIKELIHOOD = Experiment(
 
 def _hierarchy_run(grids: str, seed: int) -> dict[str, float]:
     """Train an autoencoder and its prior; draw codes with the prior, and for each place on its own."""
-    steps, prior_steps = scale(smoke=(2, 2), cpu=(1000, 1200), gpu=(30_000, 30_000))
+    steps, prior_steps = scale(smoke=(2, 2), cpu=(700, 900), gpu=(30_000, 30_000))
     samples = scale(smoke=40, cpu=1000, gpu=2000)
     runtime.seed_everything(seed)
     first = recipes.scenes("train", 64)["image"]
@@ -305,7 +305,7 @@ def collapse_model(setting: str, seed: int) -> VQVAE:
 
 def _collapse_run(setting: str, seed: int) -> dict[str, float | list[float]]:
     model = collapse_model(setting, seed)
-    steps = scale(smoke=3, cpu=500, gpu=10_000)
+    steps = scale(smoke=3, cpu=400, gpu=10_000)
     relaxed = setting == "relaxed codes"
     player = recipes.relaxed_player(model, steps) if relaxed else recipes.vqvae_player(model)
     history = fit(player, _batches(seed), steps, seed=seed, progress=False)
@@ -337,7 +337,7 @@ def _collapse_figure(rows: list[Row]) -> "Figure":
     for color, setting in zip(plots.COLORS, COLLAPSE, strict=False):
         curves = [row["perplexity_in_training"] for row in rows if row["setting"] == setting]
         mean = [fmean(values) for values in zip(*curves, strict=True)]
-        axes[0, 0].plot([12 * number for number in range(len(mean))], mean, color=color, label=setting)
+        axes[0, 0].plot([10 * number for number in range(len(mean))], mean, color=color, label=setting)
     axes[0, 0].set(xlabel="step", ylabel="perplexity of the codes in a batch", yscale="log")
     axes[0, 0].legend(frameon=False, fontsize=8)
     _dots(axes[0, 1], grouped(rows, "setting", "psnr_db"), [setting.replace(" ", "\n", 1) for setting in COLLAPSE])

@@ -737,7 +737,7 @@ VQVAE2_SCENES = Recipe(
     model=lambda: VQVAE2(VQVAE2Config(image_size=64, widths=(24, 48), num_codes=256, code_dim=16)),
     players=_vqvae2_player_on_scenes,
     loader=lambda: loader(Scenes("train", 64, fields=("image", "label"), objects=1), 32),
-    steps={"smoke": 3, "cpu": 2_400, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 1_800, "gpu": 60_000},
     metrics=lambda model, samples: _reconstruction_quality(model, single_objects("test", samples)["image"]),
     targets={
         "psnr_db": Target(at_least=32.0),
@@ -779,7 +779,7 @@ VQVAE2_PRIOR_SCENES = Recipe(
     ),
     players=lambda model: prior_player(model, load(VQVAE2_SCENES)),
     loader=lambda: loader(Scenes("train", 64, fields=("image", "label"), objects=1), 32),
-    steps={"smoke": 3, "cpu": 2_500, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 2_000, "gpu": 60_000},
     metrics=_vqvae2_prior_metrics,
     targets={"readable": Target(at_least=0.8), "class_accuracy": Target(at_least=0.8)},
     samples=1000,

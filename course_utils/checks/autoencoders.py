@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.autoencoders import autoencoder as reference
-from course_utils.autoencoders import vae
+from course_utils.autoencoders import pixelcnn, vae, vqvae
 from course_utils.checks.engine import Case, Check, Draw, Mistake
 from course_utils.checks.perform import Build, Network, Train
 
@@ -1508,6 +1508,924 @@ importance_weighted_bound = Check(
         Mistake(
             _without_gradient(_importance_weighted_bound),
             "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
+        ),
+    ),
+)
+
+
+# --- notebook 03_vqvae -----------------------------------------------------------------------------------------------------
+
+
+def _apart(
+    draw: Draw, n: int, num_codes: int, code_dim: int, spread: float = 0.5, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Vectors (n, code_dim) and a codebook (num_codes, code_dim) without near ties: the second-nearest code is clearly farther.
+
+    The lengths of the codes span 2 * spread powers of ten.
+    """
+    lengths = torch.logspace(-spread, spread, num_codes, dtype=torch.float64)
+    codebook = draw.normal(num_codes, code_dim, dtype=torch.float64) * lengths[:, None]
+    many = 40 * n
+    around = codebook[draw.integers(num_codes, many)] * (1 + 0.2 * draw.normal(many, 1, dtype=torch.float64))
+    vectors = around + 0.5 * draw.normal(many, code_dim, dtype=torch.float64)
+    nearest = torch.cdist(vectors, codebook).topk(2, largest=False).values
+    vectors = vectors[nearest[:, 1] - nearest[:, 0] > 0.1][:n]
+    return vectors.to(dtype), codebook.to(dtype)
+
+
+def _one_direction(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Codes along two lines, and vectors whose nearest code is neither the longest nor the one in the most similar direction."""
+    codebook = torch.tensor([[8.0, 4.0], [1.0, 0.0], [0.0, 3.0], [-0.5, -0.25], [0.3, 0.0], [0.0, -1.0]])
+    vectors = torch.tensor([[1.2, 0.6], [5.0, 1.0], [0.2, 0.1], [0.3, 1.9], [-3.0, -1.4], [0.1, -0.6], [2.5, 1.3]])
+    return vectors + 0.02 * draw.normal(7, 2), codebook
+
+
+def _corners(draw: Draw) -> tuple[Tensor, Tensor]:
+    """Codes that the sum of absolute differences ranks otherwise than the distance."""
+    codebook = torch.tensor([[0.9, 0.9, 0.9], [1.8, 0.0, 0.0], [-2.0, -0.2, 0.0], [-1.1, -1.1, -1.1]])
+    return 0.05 * draw.normal(4, 3) + torch.tensor(
+        [[0.0, 0, 0], [-0.1, 0.1, 0], [0.2, 0, 0.1], [-0.3, -0.3, 0]]
+    ), codebook
+
+
+def _pairs(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """All differences, (n, num_codes, code_dim)."""
+    return vectors[:, None] - codebook
+
+
+nearest_codes = Check(
+    name="nearest_codes",
+    signature=("vectors", "codebook"),
+    reference=vqvae.nearest_codes,
+    holds="the index of the nearest code of each vector, whatever the lengths of the codes",
+    look='03_vqvae, exercise 1 "The nearest code"',
+    hint="Make the table of all distances, (n, num_codes), with torch.cdist or from vectors[:, None] - codebook; then argmin along each row, dim=1.",
+    cases=(
+        Case("6 vectors of 3 numbers, 10 codes", lambda draw: _apart(draw, 6, 10, 3)),
+        Case(
+            "9 vectors of 4 numbers, 4 codes of very different length", lambda draw: _apart(draw, 9, 4, 4, spread=1.0)
+        ),
+        Case("1 vector of 2 numbers, 5 codes", lambda draw: _apart(draw, 1, 5, 2)),
+        Case("7 vectors, codes along the same lines", _one_direction),
+        Case("4 vectors around the origin, 4 codes", _corners),
+    ),
+    hidden_cases=(
+        Case("40 vectors of 8 numbers, 3 codes", lambda draw: _apart(draw, 40, 3, 8)),
+        Case("2 vectors of 6 numbers in float64, 30 codes", lambda draw: _apart(draw, 2, 30, 6, dtype=torch.float64)),
+    ),
+    mistakes=(
+        Mistake(
+            lambda z, e: torch.cdist(z, e).argmax(1),
+            "You took the *farthest* code: the smallest distance is looked for, argmin.",
+        ),
+        Mistake(
+            lambda z, e: (z @ e.T).argmax(1),
+            "You took the largest inner product: long codes then win everywhere. In ||z - e||^2 = ||z||^2 - 2 z.e + ||e||^2 the length of the code counts too, "
+            "only ||z||^2 is the same for all codes.",
+        ),
+        Mistake(
+            lambda z, e: (F.normalize(z, dim=1) @ F.normalize(e, dim=1).T).argmax(1),
+            "You compared directions only (cosine): a code in the right direction may still be far away. Leave the lengths as they are.",
+        ),
+        Mistake(
+            lambda z, e: (z @ e.T).argmin(1),
+            "You took the *smallest* inner product: that is a code that points away from the vector. A distance is what is to be small.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).amin(1),
+            "You return the smallest distances: what is asked for is *where* they stand, so argmin in place of min.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).square().amin(1),
+            "You return the smallest squared distances: what is asked for is *where* they stand, so argmin in place of min.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).min(dim=1),
+            "min(dim=1) returns two things, values and indices: only the indices are asked for, so argmin.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).argmin(0),
+            "argmin runs over the wrong axis: this is the nearest *vector* for each code. Each vector chooses a code, so go along the codes.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).argmin(),
+            "argmin without `dim` looks through the whole table and gives one number: each vector has a nearest code of its own, dim=1.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e, p=1).argmin(1),
+            "You summed absolute differences: that is another distance (L1), and it prefers other codes. Square the differences.",
+        ),
+        Mistake(
+            lambda z, e: (e.square().sum(1) - z @ e.T).argmin(1),
+            "The factor 2 is missing: ||z - e||^2 = ||z||^2 - 2 z.e + ||e||^2. Without it you look for the code nearest to z / 2.",
+        ),
+        Mistake(
+            lambda z, e: (e.square().sum(1) + 2 * z @ e.T).argmin(1),
+            "The inner product has the wrong sign: this is ||z + e||^2, and its smallest value belongs to the code nearest to -z.",
+        ),
+        Mistake(
+            lambda z, e: (-2 * z @ e.T - e.square().sum(1)).argmin(1),
+            "The lengths of the codes have the wrong sign: ||e||^2 is *added* in ||z - e||^2, so that long codes do not win everywhere.",
+        ),
+        Mistake(
+            lambda z, e: (e.norm(dim=1) - 2 * z @ e.T).argmin(1),
+            "You added the length of each code, not its square: ||z - e||^2 has ||e||^2 in it. norm() takes the root.",
+        ),
+        Mistake(
+            lambda z, e: _pairs(z, e).sum(2).argmin(1),
+            "The differences are not squared: negative ones then count as nearer than none at all.",
+        ),
+        Mistake(
+            lambda z, e: _pairs(z, e).sum(2).abs().argmin(1),
+            "You summed the differences before squaring them: those of opposite sign cancel. Square first, then sum.",
+        ),
+        Mistake(
+            lambda z, e: F.one_hot(torch.cdist(z, e).argmin(1), len(e)),
+            "You return one-hot vectors: the plain index of each code is asked for, of shape (n,).",
+        ),
+        Mistake(
+            lambda z, e: F.one_hot(torch.cdist(z, e).argmin(1), len(e)).to(z.dtype),
+            "You return one-hot vectors: the plain index of each code is asked for, of shape (n,), int64.",
+        ),
+        Mistake(
+            lambda z, e: e[torch.cdist(z, e).argmin(1)],
+            "You return the codes themselves: only their indices are asked for. codebook[indices] comes afterwards.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).argmin(1, keepdim=True),
+            "Your result has one axis too many: (n,), without keepdim.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).argmin(1).int(),
+            "Your indices are int32: leave them as argmin gives them, int64. That is what F.cross_entropy and F.one_hot want for the prior later.",
+        ),
+        Mistake(
+            lambda z, e: torch.cdist(z, e).argmin(1).to(z.dtype),
+            "Your indices are floating-point numbers: no tensor can be indexed by these. Leave them as argmin gives them, int64.",
+        ),
+    ),
+)
+
+
+straight_through = Check(
+    name="straight_through",
+    signature=("vectors", "codes"),
+    reference=vqvae.straight_through,
+    holds="the value of the codes, the gradient of the vectors, and no gradient to the codes",
+    look='03_vqvae, exercise 2 "Straight through"',
+    hint="Forward the vectors must cancel out, backward nothing else may count: add to them what is missing to the codes, and detach() exactly that.",
+    cases=(
+        Case("4 vectors of 3 numbers", lambda draw: (draw.normal(4, 3), draw.normal(4, 3))),
+        Case("2 grids of 3x2 vectors of 5 numbers", lambda draw: (draw.normal(2, 5, 3, 2), draw.normal(2, 5, 3, 2))),
+    ),
+    hidden_cases=(
+        Case("1 vector of 7 numbers in float64", lambda draw: tuple(draw.normal(2, 1, 7, dtype=torch.float64))),
+        Case("vectors that are codes already", lambda draw: (draw.normal(5, 2),) * 2),
+    ),
+    gradients="required",
+    differentiable=("vectors", "codes"),
+    mistakes=(
+        Mistake(
+            lambda z, q: 1 * q,
+            "You return the codes as they are: the value is right, but the gradient ends at them, and the encoder would never learn.",
+        ),
+        Mistake(
+            lambda z, q: 1 * z,
+            "You return the vectors: the decoder must see the *codes*. Only the gradient is that of the vectors.",
+        ),
+        Mistake(
+            lambda z, q: q.detach(),
+            "The value is right, but all of it is cut off from the graph (detach or no_grad): detach only the difference, "
+            "and let the vectors themselves stay outside.",
+        ),
+        Mistake(
+            lambda z, q: z + (q - z),
+            "Nothing is detached: forward the vectors cancel out, and so they do backward. Their gradient is zero, and the codes get all of it.",
+        ),
+        Mistake(
+            lambda z, q: z + q.detach() - z,
+            "Only the codes are detached: the vectors then cancel out backward as well, and their gradient is zero. Detach the whole difference.",
+        ),
+        Mistake(
+            lambda z, q: z.detach() + (q - z),
+            "You detached the wrong part: the vectors outside of the difference must keep their gradient, the difference must have none. "
+            "Now it runs backwards (-1) to the vectors, and to the codes as well.",
+        ),
+        Mistake(
+            lambda z, q: q + (z - z.detach()),
+            "The values are right, and the vectors get their gradient, but the codes get it too: detach them. "
+            "The reconstruction is not to move the codebook, which has a rule of its own.",
+        ),
+        Mistake(
+            lambda z, q: q + (z - q).detach(),
+            "The roles are swapped: this is the value of the vectors with the gradient of the codes. It should be the other way round.",
+        ),
+        Mistake(
+            lambda z, q: z - (q - z).detach(),
+            "A sign is turned: this is 2 vectors - codes. What leads from the vectors to the codes is + (codes - vectors).",
+        ),
+        Mistake(
+            lambda z, q: q - (z - q).detach(),
+            "A sign is turned, and the wrong tensor stands outside: this is 2 codes - vectors. Start at the vectors, whose gradient you want.",
+        ),
+        Mistake(
+            lambda z, q: z + q.detach(),
+            "You added the codes to the vectors: add the *difference* codes - vectors, so that the value becomes that of the codes.",
+        ),
+        Mistake(
+            lambda z, q: z + q,
+            "You added the codes to the vectors: add the *difference* codes - vectors, detached, so that the value becomes that of the codes.",
+        ),
+        Mistake(
+            lambda z, q: (z + q) / 2,
+            "You took the mean of both: the decoder must see the codes themselves, or it would never learn to live with them.",
+        ),
+        Mistake(
+            lambda z, q: (z + q.detach()) / 2,
+            "You took the mean of both: the decoder must see the codes themselves, and the vectors must get the whole gradient, not half.",
+        ),
+        Mistake(
+            lambda z, q: (q - z).detach(),
+            "This is only the difference: add it to the vectors, through which the gradient flows.",
+        ),
+        Mistake(
+            lambda z, q: q.detach() * z / z.detach(),
+            "The value is right, but you multiplied where you should add: the gradient comes out multiplied by codes / vectors. "
+            "A sum hands it on unchanged.",
+        ),
+        Mistake(
+            lambda z, q: (z + (q - z).detach(), q),
+            "You return two things: only the codes with the gradient of the vectors are asked for.",
+        ),
+    ),
+)
+
+
+def _means(
+    draw: Draw,
+    num_codes: int,
+    code_dim: int,
+    n: int,
+    decay: float,
+    unused: tuple[int, ...] = (),
+    empty: tuple[int, ...] = (),
+) -> tuple[Tensor, ...]:
+    """Running means and a batch that chooses each code at least once, but for those of `unused` (now) and `empty` (never)."""
+    size = draw.uniform(num_codes, low=0.8, high=4.0)
+    size[list(unused)] = 0.6
+    size[list(empty)] = 0.0
+    used = torch.tensor([code for code in range(num_codes) if code not in unused + empty])
+    indices = used[draw.integers(len(used), n)]
+    indices[: len(used)] = used[:n]
+    order = draw.uniform(n).argsort()
+    return (
+        size,
+        size[:, None] * (1 + draw.normal(num_codes, code_dim)),
+        draw.normal(n, code_dim) - 0.5,
+        indices[order],
+        decay,
+    )
+
+
+def _counted(vectors: Tensor, indices: Tensor, num_codes: int) -> tuple[Tensor, Tensor]:
+    """How many vectors chose each code, and their sum."""
+    chosen = F.one_hot(indices, num_codes).to(vectors.dtype)
+    return chosen.sum(0), chosen.T @ vectors
+
+
+def _mean_of(total: Tensor, size: Tensor) -> Tensor:
+    return total / vqvae.smoothed(size)[:, None]
+
+
+def _ema(
+    counted: Callable[..., tuple[Tensor, Tensor]] = _counted,
+    averaged: Callable[..., Tensor] = lambda old, new, decay: decay * old + (1 - decay) * new,
+    returned: Callable[..., Any] = lambda size, total, **_: (_mean_of(total, size), size, total),
+) -> Callable[..., Any]:
+    """The update with one of its three parts replaced: what the batch gives, how it is averaged, what is returned."""
+
+    def ema_update(old_size: Tensor, old_total: Tensor, vectors: Tensor, indices: Tensor, decay: float) -> Any:
+        counts, sums = counted(vectors, indices, len(old_size))
+        size, total = averaged(old_size, counts, decay), averaged(old_total, sums, decay)
+        state = {"old_size": old_size, "old_total": old_total, "counts": counts, "sums": sums, "decay": decay}
+        return returned(size=size, total=total, **state)
+
+    return ema_update
+
+
+def _last_vector(vectors: Tensor, indices: Tensor, num_codes: int) -> Tensor:
+    """For each code the last vector alone that chose it, as `sums[indices] += vectors` gives it."""
+    sums = torch.zeros(num_codes, vectors.shape[1], dtype=vectors.dtype)
+    for vector, index in zip(vectors, indices.tolist(), strict=True):
+        sums[index] = vector
+    return sums
+
+
+def _chosen_once(vectors: Tensor, indices: Tensor, num_codes: int) -> Tensor:
+    """One for each code that was chosen at all, as `counts[indices] += 1` gives it."""
+    return (_counted(vectors, indices, num_codes)[0] > 0).to(vectors.dtype)
+
+
+def _batch_means(vectors: Tensor, indices: Tensor, num_codes: int) -> Tensor:
+    counts, sums = _counted(vectors, indices, num_codes)
+    return sums / counts.clamp(min=1)[:, None]
+
+
+def _chosen_rows_only(
+    old_size: Tensor, old_total: Tensor, vectors: Tensor, indices: Tensor, decay: float
+) -> tuple[Tensor, ...]:
+    _, size, total = vqvae.ema_update(old_size, old_total, vectors, indices, decay)
+    chosen = torch.zeros_like(old_size, dtype=torch.bool).index_fill_(0, indices, True)
+    size, total = torch.where(chosen, size, old_size), torch.where(chosen[:, None], total, old_total)
+    return _mean_of(total, size), size, total
+
+
+def _vector_by_vector(
+    old_size: Tensor, old_total: Tensor, vectors: Tensor, indices: Tensor, decay: float
+) -> tuple[Tensor, ...]:
+    size, total = old_size.clone(), old_total.clone()
+    for vector, index in zip(vectors, indices.tolist(), strict=True):
+        size[index] = decay * size[index] + (1 - decay)
+        total[index] = decay * total[index] + (1 - decay) * vector
+    return _mean_of(total, size), size, total
+
+
+ema_update = Check(
+    name="ema_update",
+    signature=("cluster_size", "cluster_sum", "vectors", "indices", "decay"),
+    reference=vqvae.ema_update,
+    holds="codebook, sizes and sums after one step, also of codes that nothing chooses, and the inputs as they were",
+    look='03_vqvae, exercise 3 "Codes as running means"',
+    hint="n: how many vectors chose each code; s: the sum of these vectors. Average both with `decay`, new tensors each, "
+    "then divide the new sums by vqvae.smoothed(new sizes)[:, None].",
+    not_a_number="Your result holds NaN or infinity: a code that nothing has ever chosen has size 0 and sum 0. Divide by vqvae.smoothed(size), which is never 0.",
+    cases=(
+        Case(
+            "12 vectors of 3 numbers, 5 codes: one not chosen, one never chosen",
+            lambda draw: _means(draw, 5, 3, 12, 0.9, unused=(1,), empty=(4,)),
+        ),
+        Case("9 vectors of 4 numbers, 4 codes, decay 0.75", lambda draw: _means(draw, 4, 4, 9, 0.75, unused=(3,))),
+        Case("1 vector of 2 numbers, 3 codes, decay 0.99", lambda draw: _means(draw, 3, 2, 1, 0.99, empty=(2,))),
+    ),
+    hidden_cases=(
+        Case("30 vectors of 6 numbers, 8 codes", lambda draw: _means(draw, 8, 6, 30, 0.95, (0, 7), (2, 5))),
+        Case("20 vectors of 1 number, 4 codes, all chosen", lambda draw: _means(draw, 4, 1, 20, 0.8)),
+    ),
+    relative=2e-4,  # N and smoothed N differ by 1e-5 / N: other ways not to divide by zero are right too
+    mistakes=(
+        Mistake(
+            _ema(averaged=lambda old, new, decay: (1 - decay) * old + decay * new),
+            "decay and 1 - decay are swapped: decay is the share of the *old* mean that stays, close to 1, or each batch would throw the codebook about.",
+        ),
+        Mistake(
+            _ema(averaged=lambda old, new, decay: new),
+            "These are the counts and sums of this batch alone: average them with the old ones, decay * old + (1 - decay) * new.",
+        ),
+        Mistake(
+            _ema(averaged=lambda old, new, decay: old + new),
+            "You add up without ever forgetting: the encoder moves on, so old vectors have to fade. decay * old + (1 - decay) * new.",
+        ),
+        Mistake(
+            _ema(averaged=lambda old, new, decay: decay * old + new),
+            "The weight 1 - decay of the new batch is missing: the two weights of an average add up to one.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, old_size, **_: (_mean_of(total, old_size), size, total)),
+            "The codebook is divided by the *old* sizes: sum and size must be of one moment, or the quotient is no mean.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, old_total, **_: (_mean_of(old_total, size), size, total)),
+            "The codebook is made of the *old* sums: divide the new ones, or the vectors of this batch do not count yet.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, counts, **_: (_mean_of(total, counts), size, total)),
+            "The codebook is divided by the counts of this batch: divide the running sum by the running size.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, counts, **_: (total / counts[:, None], size, total)),
+            "The codebook is divided by the counts of this batch, some of which are 0: divide the running sum by the running size, smoothed.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, counts, **_: (total / counts.clamp(min=1)[:, None], size, total)),
+            "The codebook is divided by the counts of this batch: divide the running sum by the running size, also where nothing was chosen now.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, counts, sums, **_: (_mean_of(sums, counts), size, total)),
+            "The codebook is the mean of this batch alone: it is the running sum divided by the running size.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, sums, **_: (_mean_of(sums, size), size, total)),
+            "You divided the sums of this batch: the codebook is made of the *running* sum.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (total, size, total)),
+            "The codebook is the running sum itself: a code is a mean, so divide by how many vectors are in that sum.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (total / size[:, None], size, total)),
+            "A code that nothing has ever chosen has size 0, and 0 / 0 is NaN: divide by vqvae.smoothed(size).",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (total / size.clamp(min=1)[:, None], size, total)),
+            "You hold the size at 1 or more: a running mean of counts may well lie between 0 and 1, and its code would shrink. Use vqvae.smoothed(size).",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (total / (size + 1)[:, None], size, total)),
+            "You add 1 to each size: that draws all codes towards 0. The smoothing is to be tiny, 1e-5: vqvae.smoothed(size).",
+        ),
+        Mistake(
+            _ema(
+                returned=lambda size, total, **_: (
+                    total / ((size + 1e-5) / (size.sum() + 1e-5 * len(size)))[:, None],
+                    size,
+                    total,
+                )
+            ),
+            "You divided by the *share* of each code: the sizes must keep their total (smoothing ends with a multiplication by it), or all codes grow by that factor.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (total / vqvae.smoothed(size), size, total)),
+            "The sizes stand along the wrong axis: each *row* is divided by the size of its code, so smoothed(size)[:, None].",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (_counted(v, k, num)[0] / len(k), _counted(v, k, num)[1])),
+            "You turned the counts into shares of the batch: then the sums should be shares too. Count the vectors as they are.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (_counted(v, k, num)[0] / len(k), _counted(v, k, num)[1] / len(k))),
+            "You divided counts and sums by the number of vectors: count and add them up as they are, or a batch weighs almost nothing against the old sizes.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (_counted(v, k, num)[0], _batch_means(v, k, num))),
+            "You averaged the vectors of each code where their *sum* belongs: it is divided only once, by the running size.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (_chosen_once(v, k, num), _counted(v, k, num)[1])),
+            "Each code is counted at most once: `counts[indices] += 1` adds only one of equal indices. torch.bincount or index_add_ count them all.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (_chosen_once(v, k, num), _batch_means(v, k, num))),
+            "You averaged the vectors of each code and counted it once: then a code chosen by hundreds weighs as much as one chosen by a single vector. "
+            "Take counts and sums.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (_counted(v, k, num)[0], _last_vector(v, k, num))),
+            "Only one vector of each code is in your sum: `sums[indices] += vectors` keeps the last of equal indices. index_add_ adds them all.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (_chosen_once(v, k, num), _last_vector(v, k, num))),
+            "Of the vectors that chose one code, only one is counted and added: `x[indices] += ...` keeps one of equal indices. index_add_ adds them all.",
+        ),
+        Mistake(
+            _ema(
+                returned=lambda size, total, old_size, old_total, counts, sums, decay: (
+                    decay * _mean_of(old_total, old_size) + (1 - decay) * sums / counts.clamp(min=1)[:, None],
+                    size,
+                    total,
+                )
+            ),
+            "You averaged old and new *codes*: a batch in which one vector chose a code then counts as much as one with hundreds. "
+            "Average sums and sizes, then divide.",
+        ),
+        Mistake(
+            _chosen_rows_only,
+            "Only the codes that were chosen are updated: the size of the others must fade too (with n = 0), or nobody would notice that they are dead.",
+        ),
+        Mistake(
+            _vector_by_vector,
+            "You let the old mean fade once for each *vector*: it fades once a batch. Count and add up first.",
+        ),
+        Mistake(
+            lambda n, m, v, k, decay: _ema()(n, m, v, k[torch.arange(len(k)).roll(1)], decay),
+            "Vectors and indices do not belong together: vectors[i] chose indices[i].",
+        ),
+        Mistake(
+            lambda n, m, v, k, decay: _ema(lambda v, k, num: (torch.bincount(k).to(v.dtype), _counted(v, k, num)[1]))(
+                n, m, v, k, decay
+            ),
+            "torch.bincount stops at the largest index of *this batch*: tell it the number of codes, minlength=len(cluster_size).",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: _counted(v, k, int(k.max()) + 1)),
+            "F.one_hot stops at the largest index of *this batch*: tell it the number of codes, len(cluster_size).",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (F.one_hot(k, num).sum(0), F.one_hot(k, num).T @ v)),
+            "F.one_hot gives integers, and these cannot be multiplied with vectors: turn them to the dtype of the vectors, .to(vectors.dtype).",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (size, total, _mean_of(total, size))),
+            "The order of the results is another: the codebook comes first, then sizes, then sums.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (_mean_of(total, size), total, size)),
+            "The last two results are swapped: codebook, sizes, sums.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: _mean_of(total, size)),
+            "You return the codebook only: the running sizes and sums belong to the answer too, or the next step could not go on from them.",
+        ),
+    ),
+)
+
+
+def _mask(kernel_size: int, kind: str) -> Tensor:
+    """The right mask of any size."""
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle] = 1
+    mask[middle, : middle + (kind == "B")] = 1
+    return mask
+
+
+def _mask_of(above: int, left: Callable[[str], int]) -> Callable[[int, str], Tensor]:
+    """A mask that ends `above` rows later than it should, and in the middle row `left(kind)` places after the middle."""
+
+    def causal_mask(kernel_size: int, kind: str) -> Tensor:
+        middle = kernel_size // 2
+        mask = torch.zeros(kernel_size, kernel_size)
+        mask[: max(0, middle + above)] = 1
+        mask[middle, : max(0, middle + left(kind))] = 1
+        return mask
+
+    return causal_mask
+
+
+def _quadrant(kernel_size: int, kind: str) -> Tensor:
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[: middle + 1, : middle + 1] = 1
+    mask[middle, middle] = kind == "B"
+    return mask
+
+
+def _middle_row(kernel_size: int, kind: str, above: float = 1.0) -> Tensor:
+    """The whole middle row, for "A" without the middle itself; and the rows above, or not."""
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle] = above
+    mask[middle] = 1
+    mask[middle, middle] = kind == "B"
+    return mask
+
+
+causal_mask = Check(
+    name="causal_mask",
+    signature=("kernel_size", "kind"),
+    reference=pixelcnn.causal_mask,
+    holds="both kinds, at several sizes",
+    look='03_vqvae, exercise 4 "Masked convolution"',
+    hint='Begin with zeros. Ones in all rows above the middle one; in the middle row ones to the left of the middle; for kind "B" the middle itself as well. '
+    "Print your mask for size 5: it shows at once.",
+    cases=(
+        Case('size 3, kind "A"', lambda draw: (3, "A")),
+        Case('size 3, kind "B"', lambda draw: (3, "B")),
+        Case('size 5, kind "A"', lambda draw: (5, "A")),
+        Case('size 7, kind "B"', lambda draw: (7, "B")),
+    ),
+    hidden_cases=(
+        Case('size 1, kind "A"', lambda draw: (1, "A")),
+        Case('size 1, kind "B"', lambda draw: (1, "B")),
+        Case('size 9, kind "A"', lambda draw: (9, "A")),
+    ),
+    mistakes=(
+        Mistake(
+            lambda k, kind: _mask(k, "A" if kind == "B" else "B"),
+            'A and B are swapped: "A" hides the pixel itself (the first layer must not see what it is to predict), "B" shows it.',
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, "A"),
+            'You make kind "A" each time: with "B" the middle is a one, for later layers may see what the first has made of the pixel\'s past.',
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, "B"),
+            'You make kind "B" each time: with "A" the middle is a zero, or the network would just copy the pixel that it is to predict.',
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).T,
+            "Rows and columns are swapped: pixels come row by row, so what is above counts as earlier, whatever its column. A mask is indexed [row, column].",
+        ),
+        Mistake(
+            _mask_of(0, lambda kind: -99),
+            "The middle row is all zeros: what is to the left of the pixel comes before it, and may be seen.",
+        ),
+        Mistake(
+            lambda k, kind: (
+                _mask(k, "A") * _mask_of(0, lambda kind: -99)(k, kind) + (kind == "B") * (_mask(k, "B") - _mask(k, "A"))
+            ),
+            "In the middle row what is to the left of the pixel is missing: it comes before it, and may be seen.",
+        ),
+        Mistake(
+            _mask_of(0, lambda kind: 99),
+            "The whole middle row is ones: what is to the right of the pixel comes after it, and must not be seen.",
+        ),
+        Mistake(
+            _middle_row,
+            "The middle row is ones on both sides: what is to the right of the pixel comes after it, and must not be seen.",
+        ),
+        Mistake(
+            lambda k, kind: _middle_row(k, kind, 0.0),
+            "You show the middle row and nothing else: the rows above are to be seen, and what is right of the pixel is not.",
+        ),
+        Mistake(
+            _mask_of(-99, lambda kind: kind == "B"),
+            "The rows above are missing: all of them come before the pixel, and may be seen.",
+        ),
+        Mistake(
+            _mask_of(-1, lambda kind: kind == "B"),
+            "The row just above the pixel is missing: a slice ends *before* its last index, so mask[:middle] holds all rows above.",
+        ),
+        Mistake(
+            lambda k, kind: torch.ones(k, k).tril(0 if kind == "B" else -1),
+            "This is the lower triangle, the mask of attention, where row and column number two *places*. Here both together are one place in the picture.",
+        ),
+        Mistake(
+            lambda k, kind: torch.ones(k, k).triu(0 if kind == "B" else 1),
+            "This is the upper triangle, a mask for attention, where row and column number two *places*. Here both together are one place in the picture.",
+        ),
+        Mistake(
+            _quadrant,
+            "You show only what is above *and* left: in the rows above all columns come before the pixel, those to the right as well.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).flip(0),
+            "Your mask is upside down: row 0 of a kernel lies above the pixel, and the rows above have been drawn already.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).flip(1),
+            "Your mask is mirrored: in the middle row the *left* side has been drawn already.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).flip(0, 1),
+            "You show the future: below and to the right. F.conv2d does not flip its kernel, so row 0 lies above the pixel.",
+        ),
+        Mistake(
+            lambda k, kind: 1 - _mask(k, kind),
+            "Ones and zeros are swapped: one where the convolution may look.",
+        ),
+        Mistake(
+            _mask_of(0, lambda kind: 1 + (kind == "B")),
+            "The middle row goes one place too far: a slice ends before its last index, so mask[middle, :middle] is all that is left of the pixel.",
+        ),
+        Mistake(
+            _mask_of(0, lambda kind: -1 + (kind == "B")),
+            "The middle row ends one place too early: a slice ends before its last index, so mask[middle, :middle] is all that is left of the pixel.",
+        ),
+        Mistake(
+            lambda k, kind: F.pad(_mask(k, kind), (1, 0, 1, 0), value=1.0)[:k, :k],
+            "Your middle lies one row and one column too far: counted from 0 it is kernel_size // 2.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).bool(),
+            "Your mask is of bool: it is to be multiplied with weights, so float32 is asked for. .float() turns it.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).long(),
+            "Your mask is of integers: it is to be multiplied with weights, so float32 is asked for. .float() turns it.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).double(),
+            "Your mask is float64, as NumPy makes it: weights are float32, and so should the mask be.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).log(),
+            "You wrote minus infinity where nothing may be seen: that is for scores before a softmax. Weights are multiplied, so write 0 and 1.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).view(1, 1, k, k),
+            "Your mask has two axes too many: (kernel_size, kernel_size); they come by themselves when it is multiplied with the weights.",
+        ),
+        Mistake(
+            lambda k, kind: _mask(k, kind).flatten(),
+            "Your mask is flat: give it its two axes back, (kernel_size, kernel_size).",
+        ),
+    ),
+)
+
+
+def _grids(
+    draw: Draw, batch: int, num_values: int, height: int, width: int, temperature: float | None = None
+) -> tuple[Any, ...]:
+    """A network in which each place depends on all others, uniform numbers, and perhaps a temperature."""
+    places = height * width
+    weight = 0.8 * draw.normal(num_values * places, places)
+    network = Network((weight,), (0.8 * draw.normal(num_values * places),), (num_values, height, width))
+    return (network, draw.uniform(batch, height, width), *(() if temperature is None else (temperature,)))
+
+
+def _reading_order(height: int, width: int) -> list[tuple[int, int]]:
+    return [(row, column) for row in range(height) for column in range(width)]
+
+
+def _sampler(
+    places: Callable[[int, int], list[tuple[int, int]]] = _reading_order,
+    chosen: Callable[[Tensor, Tensor], Tensor] = pixelcnn.choose,
+    tempered: Callable[[Tensor, float], Tensor] = lambda logits, temperature: logits / temperature,
+    logits_at: Callable[[int, int, int, int], tuple[int, int]] = lambda row, column, height, width: (row, column),
+    uniform_at: Callable[[int, int, int, int], tuple[int, int]] = lambda row, column, height, width: (row, column),
+    start: Callable[[Tensor], Tensor] = lambda uniform: torch.zeros_like(uniform, dtype=torch.int64),
+    seen: Callable[[Tensor, int, int], Tensor] = lambda values, row, column: values,
+) -> Callable[..., Tensor]:
+    """The sampler with one of its parts replaced."""
+
+    def sample_plainly(logits_of: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float = 1.0) -> Tensor:
+        values = start(uniform)
+        _, height, width = uniform.shape
+        for row, column in places(height, width):
+            logits = logits_of(seen(values, row, column))
+            i, j = logits_at(row, column, height, width)
+            k, l = uniform_at(row, column, height, width)
+            values[:, row, column] = chosen(tempered(logits[:, :, i, j], temperature), uniform[:, k, l])
+        return values
+
+    return _without_gradient(sample_plainly)
+
+
+def _last_logits(logits_of: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float = 1.0) -> Tensor:
+    return logits_of(pixelcnn.sample_plainly(logits_of, uniform, temperature)) / temperature
+
+
+def _before(row: int, column: int, height: int, width: int) -> tuple[int, int]:
+    """The place before, in reading order; before the first the last."""
+    place = (row * width + column - 1) % (height * width)
+    return place // width, place % width
+
+
+def _only_rows_before(values: Tensor, row: int, column: int) -> Tensor:
+    """The grid without what was drawn of its own row: as if whole rows were drawn at once."""
+    values = values.clone()
+    values[:, row] = 0
+    return values
+
+
+def _only_last(values: Tensor, row: int, column: int) -> Tensor:
+    """The grid with nothing but the value that was drawn last."""
+    i, j = _before(row, column, *values.shape[1:])
+    alone = torch.zeros_like(values)
+    alone[:, i, j] = values[:, i, j]
+    return alone
+
+
+def _largest(logits: Tensor, uniform: Tensor) -> Tensor:
+    return logits.argmax(1)
+
+
+sample_plainly = Check(
+    name="sample_plainly",
+    signature=("logits_of", "uniform", "temperature"),
+    reference=pixelcnn.sample_plainly,
+    holds="one place after the other in reading order, each drawn with its own uniform number, at several temperatures",
+    look='03_vqvae, exercise 5 "Sampling from the prior"',
+    hint="Begin with a grid of zeros (int64). For each row and each column: the logits of the grid so far, at this place, divided by the temperature; "
+    "pixelcnn.choose with this place's uniform number; write the value into the grid.",
+    cases=(
+        Case("3 grids of 2x4, 5 values, temperature left out", lambda draw: _grids(draw, 3, 5, 2, 4)),
+        Case("2 grids of 4x3, 3 values, temperature 0.5", lambda draw: _grids(draw, 2, 3, 4, 3, 0.5)),
+        Case("1 grid of 3x5, 7 values, temperature 2", lambda draw: _grids(draw, 1, 7, 3, 5, 2.0)),
+    ),
+    hidden_cases=(
+        Case("4 grids of 1x6, 4 values", lambda draw: _grids(draw, 4, 4, 1, 6, 1.0)),
+        Case("5 grids of 5x2, 6 values, temperature 0.8", lambda draw: _grids(draw, 5, 6, 5, 2, 0.8)),
+    ),
+    mistakes=(
+        Mistake(
+            _sampler(seen=lambda values, row, column: torch.zeros_like(values)),
+            "The network never sees what was drawn: either all places come from one pass, or the values are not written into the grid "
+            "that it is given. Each place has to know those before it.",
+        ),
+        Mistake(
+            _sampler(seen=_only_rows_before),
+            "You draw whole rows at once: a value must also know what was drawn to its left, so one pass for each *place*.",
+        ),
+        Mistake(
+            _sampler(seen=_only_last),
+            "The network sees only the value drawn last: keep one grid, and write each value into it.",
+        ),
+        Mistake(
+            _sampler(chosen=_largest),
+            "You take the most probable value each time: then all samples are alike. Draw, with pixelcnn.choose and the uniform number.",
+        ),
+        Mistake(
+            _sampler(chosen=_largest, seen=lambda values, row, column: torch.zeros_like(values)),
+            "You take the most probable value at all places from one pass: go place by place, show the network what was drawn, and draw with pixelcnn.choose.",
+        ),
+        Mistake(
+            _sampler(lambda height, width: [(row, column) for column in range(width) for row in range(height)]),
+            "You go column by column: the network was trained in reading order, row by row, so the outer loop is over the rows.",
+        ),
+        Mistake(
+            _sampler(lambda height, width: _reading_order(height, width)[::-1]),
+            "You go backwards, from the last place to the first: the network was trained in reading order.",
+        ),
+        Mistake(
+            _sampler(
+                lambda height, width: [(row, width - 1 - column) for row, column in _reading_order(height, width)]
+            ),
+            "You go through each row from right to left: reading order is from left to right.",
+        ),
+        Mistake(
+            _sampler(
+                lambda height, width: [(height - 1 - row, column) for row, column in _reading_order(height, width)]
+            ),
+            "You go through the rows from the bottom up: reading order begins at the top.",
+        ),
+        Mistake(
+            _sampler(lambda height, width: _reading_order(height, width)[1:]),
+            "The first place is never drawn: nothing is given, not even a start value, so begin at row 0 and column 0.",
+        ),
+        Mistake(
+            _sampler(lambda height, width: _reading_order(height, width)[:-1]),
+            "The last place is never drawn: range(n) ends at n - 1 by itself.",
+        ),
+        Mistake(
+            _sampler(logits_at=lambda row, column, height, width: (-1, -1)),
+            "You take the logits of the last place each time: those of the place that is being drawn are needed, logits[:, :, row, column].",
+        ),
+        Mistake(
+            _sampler(logits_at=lambda row, column, height, width: (0, 0)),
+            "You take the logits of the first place each time: those of the place that is being drawn are needed, logits[:, :, row, column].",
+        ),
+        Mistake(
+            _sampler(logits_at=_before),
+            "You take the logits of the place before: in a text model these predict the next token, but masked convolutions predict each place at its own.",
+        ),
+        Mistake(
+            _sampler(logits_at=lambda row, column, height, width: (column, row)),
+            "Row and column are swapped: logits are (batch, num_values, height, width), so logits[:, :, row, column].",
+        ),
+        Mistake(
+            _sampler(uniform_at=lambda row, column, height, width: (0, 0)),
+            "All places are drawn with one and the same uniform number: each has its own, uniform[:, row, column].",
+        ),
+        Mistake(
+            _sampler(uniform_at=lambda row, column, height, width: (-1, -1)),
+            "All places are drawn with the last uniform number: each has its own, uniform[:, row, column].",
+        ),
+        Mistake(
+            _sampler(uniform_at=lambda row, column, height, width: (row, 0)),
+            "All places of a row are drawn with one uniform number: each has its own, uniform[:, row, column].",
+        ),
+        Mistake(
+            _sampler(tempered=lambda logits, temperature: logits * temperature),
+            "You multiplied by the temperature: divide, so that a low one makes likely values likelier.",
+        ),
+        Mistake(
+            _sampler(tempered=lambda logits, temperature: logits),
+            "The temperature is not used: divide the logits by it.",
+        ),
+        Mistake(
+            _sampler(tempered=lambda logits, temperature: logits.softmax(1) / temperature),
+            "You gave probabilities to pixelcnn.choose, which takes logits: it applies the softmax by itself. Twice makes all values nearly alike.",
+        ),
+        Mistake(
+            _sampler(tempered=lambda logits, temperature: (logits / temperature).softmax(1)),
+            "You gave probabilities to pixelcnn.choose, which takes logits: it applies the softmax by itself, and twice makes all values nearly alike.",
+        ),
+        Mistake(
+            _sampler(start=lambda uniform: torch.ones_like(uniform, dtype=torch.int64)),
+            "You begin with a grid of ones: begin with zeros, as the exercise says. (A causal network would not notice, but this one looks everywhere.)",
+        ),
+        Mistake(
+            _sampler(start=lambda uniform: torch.zeros_like(uniform)),
+            "Your values are floating-point numbers: they are numbers of codes, so int64 is asked for. zeros_like(uniform) takes the dtype of `uniform`.",
+        ),
+        Mistake(
+            _sampler(start=lambda uniform: torch.zeros_like(uniform, dtype=torch.int32)),
+            "Your values are int32: int64 is asked for, as everywhere for indices.",
+        ),
+        Mistake(
+            _sampler(chosen=lambda logits, uniform: torch.multinomial(logits.softmax(1), 1).squeeze(1)),
+            "You draw with random numbers of your own and ignore `uniform`: with it, the same numbers give the same sample again.",
+        ),
+        Mistake(
+            _sampler(chosen=lambda logits, uniform: (logits.softmax(1) > uniform[:, None]).int().argmax(1)),
+            "You compare the uniform number with single probabilities: a draw is where the *running sum* of the probabilities passes it (cumsum).",
+        ),
+        Mistake(
+            _sampler(
+                chosen=lambda logits, uniform: pixelcnn.choose(logits, uniform).add(1).clamp(max=logits.shape[1] - 1)
+            ),
+            "Each value is one too high: the first index at which the running sum exceeds the uniform number is asked for.",
+        ),
+        Mistake(
+            _sampler(chosen=lambda logits, uniform: (pixelcnn.choose(logits, uniform) - 1).clamp(min=0)),
+            "Each value is one too low: the first index at which the running sum exceeds the uniform number is asked for.",
+        ),
+        Mistake(
+            _without_gradient(_last_logits),
+            "You return logits: the grid of drawn values is asked for, (batch, height, width) int64.",
+        ),
+        Mistake(
+            _without_gradient(lambda *args: _last_logits(*args).softmax(1)),
+            "You return probabilities: the grid of drawn values is asked for, (batch, height, width) int64.",
+        ),
+        Mistake(
+            _without_gradient(lambda *args: pixelcnn.sample_plainly(*args)[:, None]),
+            "Your grids have a channel axis: (batch, height, width) is asked for, a token has no colours.",
+        ),
+        Mistake(
+            _without_gradient(lambda *args: pixelcnn.sample_plainly(*args).flatten(1)),
+            "Your grids are flat: give them their shape back, (batch, height, width).",
         ),
     ),
 )

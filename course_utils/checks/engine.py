@@ -97,7 +97,8 @@ class Check:
         cases: tried in the notebook.
         hidden_cases: tried in addition when graded; the visible ones are tried again then, on other seeds.
         mistakes: known wrong answers.
-        gradients: "required" if gradients must flow to every tensor named in `differentiable`, "forbidden" if none may, or "free".
+        gradients: "required" if gradients must flow to the tensors named in `differentiable` as they do in the reference, which may cut some
+            off; "forbidden" if none may; or "free".
         differentiable: names of the arguments to differentiate by.
         relative, absolute: tolerances of the values.
         align: makes a result comparable where the exercise leaves a choice: (value, expected value) -> value.
@@ -172,7 +173,11 @@ class Check:
     def mistake(self, answers: Sequence[Answer], hidden: bool = False) -> str | None:
         """The sentence of the known mistake that gives `answers`: alike in everything, or else in its values."""
         known = [(mistake, known_answers(self, mistake.wrong, hidden)) for mistake in self.mistakes]
-        for alike in (self.alike, self._alike_but_for_events, self._alike_in_value):
+        ways = [self.alike, self._alike_but_for_events, self._alike_in_value]
+        right = known_answers(self, self.reference, hidden)
+        if all(self._alike_in_value(mine, its) for mine, its in zip(answers, right, strict=True)):
+            ways.pop()  # right values do not tell which mistake it is
+        for alike in ways:
             for mistake, wrong in known:
                 if all(alike(mine, its) for mine, its in zip(answers, wrong, strict=True)):
                     return mistake.sentence
@@ -537,7 +542,11 @@ def _dtype(right: Answer, got: Answer, check: Check) -> Finding:
     for name, expected, came in _paired(right.value, got.value):
         if isinstance(expected, Seen) and isinstance(came, Seen) and expected.data.dtype != came.data.dtype:
             details = [("Expected", f"{name}{expected.data.dtype}"), ("Got", f"{name}{came.data.dtype}")]
-            return "Your result has the wrong dtype: it should be that of the arguments.", details
+            floating = expected.data.is_floating_point() and came.data.is_floating_point()
+            return (
+                f"Your result has the wrong dtype{': it should be that of the arguments' if floating else ''}.",
+                details,
+            )
     return None
 
 
@@ -554,6 +563,14 @@ def _slope(right: Answer, got: Answer, check: Check) -> Finding:
         return None
     for name, expected in right.gradients.items():
         came = got.gradients.get(name)
+        if expected is None and came is not None and came.count_nonzero():
+            return (
+                f"The values are right, but a gradient flows back to `{name}`, and none may.",
+                [
+                    ("Expected", f"no gradient: detach() `{name}` wherever it enters"),
+                    ("Got", f"gradient {numbers(came)}"),
+                ],
+            )
         if expected is not None and not _similar(came, expected):
             return (
                 f"The values are right, but the gradient with respect to `{name}` is not: part of the way back is cut, or a value was put in by hand.",

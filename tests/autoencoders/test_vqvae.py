@@ -1,5 +1,10 @@
 """VQ-VAE against vector-quantize-pytorch, diffusers' VQModel, torch.distributions and closed forms."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -301,6 +306,22 @@ def test_training_moves_the_codebook_and_resumes_exactly(tmp_path):
     resumed = train(8, checkpoint=path)
     for name, tensor in whole.state_dict().items():
         assert tensor.equal(resumed.state_dict()[name]), name
+
+
+def test_two_processes_keep_one_codebook(tmp_path):
+    """Counts and sums are added up over the processes: two of them end where one does, restarts included."""
+    program = str(Path(__file__).with_name("shared_codebook.py"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COURSE_DEVICE": "cpu"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for command in ([sys.executable, program, tmp_path / "one"], [*torchrun, program, tmp_path / "two"]):
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+        assert done.returncode == 0, done.stderr
+    one, first, second = (torch.load(tmp_path / name) for name in ("one.0", "two.0", "two.1"))
+    for name, value in one["weights"].items():
+        torch.testing.assert_close(first["weights"][name], value, rtol=0, atol=1e-5, msg=name)
+        assert first["weights"][name].equal(second["weights"][name]), name
+    assert first["restarted"].equal(second["restarted"])
+    assert not first["restarted"].equal(first["weights"]["quantizer.codebook"])
 
 
 def test_the_codebook_of_a_trained_model_lies_among_its_vectors():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from course_utils.autoencoders import autoencoder, vae
+from course_utils.autoencoders import autoencoder, pixelcnn, vae, vqvae
 """
 
 LAYERS = """
@@ -959,6 +959,903 @@ def elbo(logits, images, mean, log_variance, beta=1.0):
             "upside down",
         ),
     ],
+    "nearest_codes": [
+        (
+            "def nearest_codes(vectors, codebook):\n    distances = torch.cdist(vectors, codebook)\n    return torch.argmax(distances, dim=1)",
+            "the *farthest* code",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return (vectors @ codebook.T).argmax(dim=-1)",
+            "the largest inner product",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    scores = torch.einsum('nd,kd->nk', vectors, codebook)\n"
+            "    return (vectors.pow(2).sum(1, keepdim=True) - 2 * scores).argmin(1)",
+            "the length of the code counts too",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return F.cosine_similarity(vectors[:, None], codebook[None], dim=-1).argmax(1)",
+            "directions only (cosine)",
+        ),
+        (
+            """
+def nearest_codes(vectors, codebook):
+    z = vectors / vectors.norm(dim=1, keepdim=True)
+    e = codebook / codebook.norm(dim=1, keepdim=True)
+    return torch.cdist(z, e).argmin(1)
+""",
+            "directions only (cosine)",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return torch.cdist(vectors, codebook).min(dim=1).values",
+            "You return the smallest distances",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    d = ((vectors.unsqueeze(1) - codebook.unsqueeze(0)) ** 2).sum(-1)\n    return torch.min(d, 1)[0]",
+            "You return the smallest squared distances",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return torch.cdist(vectors, codebook).min(1)",
+            "min(dim=1) returns two things",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    d = (codebook[:, None] - vectors).square().sum(-1)  # (num_codes, n)\n    return d.argmin(1)",
+            "nearest *vector* for each code",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return torch.argmin(torch.cdist(vectors, codebook))",
+            "argmin without `dim`",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return (vectors[:, None, :] - codebook).abs().sum(dim=2).argmin(dim=1)",
+            "another distance (L1)",
+        ),
+        (
+            """
+def nearest_codes(vectors, codebook):
+    z2 = (vectors**2).sum(1, keepdim=True)
+    e2 = (codebook**2).sum(1)
+    return torch.argmin(z2 + e2 - vectors @ codebook.t(), dim=1)
+""",
+            "The factor 2 is missing",
+        ),
+        (
+            """
+def nearest_codes(vectors, codebook):
+    z2 = (vectors**2).sum(1, keepdim=True)
+    e2 = (codebook**2).sum(1)
+    return torch.argmin(z2 + e2 + 2 * vectors @ codebook.t(), dim=1)
+""",
+            "The inner product has the wrong sign",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return (vectors @ codebook.T + 0.5 * codebook.square().sum(1)).argmax(1)",
+            "The lengths of the codes have the wrong sign",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return (torch.linalg.norm(codebook, dim=1) - 2 * vectors @ codebook.T).argmin(1)",
+            "the length of each code, not its square",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return (vectors[:, None] - codebook).sum(-1).pow(2).argmin(1)",
+            "before squaring",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    k = torch.cdist(vectors, codebook).argmin(1)\n    return F.one_hot(k, num_classes=len(codebook)).float()",
+            "one-hot vectors",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    k = torch.cdist(vectors, codebook).argmin(1)\n    return codebook[k]",
+            "You return the codes themselves",
+        ),
+        (
+            """
+def nearest_codes(vectors, codebook):
+    indices = torch.zeros(len(vectors), dtype=torch.int32)
+    for i, vector in enumerate(vectors):
+        indices[i] = ((codebook - vector) ** 2).sum(dim=1).argmin()
+    return indices
+""",
+            "Your indices are int32",
+        ),
+        (
+            """
+def nearest_codes(vectors, codebook):
+    indices = vectors.new_zeros(len(vectors))
+    for i in range(len(vectors)):
+        indices[i] = torch.norm(codebook - vectors[i], dim=1).argmin()
+    return indices
+""",
+            "floating-point numbers",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return torch.cdist(vectors, codebook).topk(1, largest=False).indices",
+            "one axis too many",
+        ),
+        (
+            "def nearest_codes(vectors, codebook):\n    return [((codebook - v) ** 2).sum(1).argmin() for v in vectors]",
+            "but one tensor is asked for",
+        ),
+    ],
+    "straight_through": [
+        ("def straight_through(vectors, codes):\n    return codes", "You return the codes as they are"),
+        (
+            "def straight_through(vectors, codes):\n    return vectors.detach() + codes - vectors.detach()",
+            "You return the codes as they are",
+        ),
+        ("def straight_through(vectors, codes):\n    return vectors", "You return the vectors"),
+        (
+            "def straight_through(vectors, codes):\n    return vectors + (codes - vectors)",
+            "Nothing is detached",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return vectors.detach() + (codes - vectors)",
+            "You detached the wrong part",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return vectors + (codes.detach() - vectors)",
+            "Only the codes are detached",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return codes + (vectors - vectors.detach())",
+            "but the codes get it too",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return vectors + codes - vectors.data",
+            "but the codes get it too",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return (vectors + (codes - vectors)).detach()",
+            "all of it is cut off from the graph",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    with torch.no_grad():\n        out = vectors + (codes - vectors)\n    return out",
+            "all of it is cut off from the graph",
+        ),
+        (
+            "@torch.no_grad()\ndef straight_through(vectors, codes):\n    return vectors + (codes - vectors).detach()",
+            "all of it is cut off from the graph",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return vectors + (vectors - codes).detach()",
+            "2 vectors - codes",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return codes + (codes - vectors).detach()",
+            "2 codes - vectors",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return codes + (vectors - codes).detach()",
+            "The roles are swapped",
+        ),
+        ("def straight_through(vectors, codes):\n    return vectors + codes.detach()", "add the *difference*"),
+        (
+            "def straight_through(vectors, codes):\n    return torch.lerp(vectors, codes, 0.5)",
+            "the mean of both",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return torch.stack([vectors, codes.detach()]).mean(dim=0)",
+            "the whole gradient, not half",
+        ),
+        ("def straight_through(vectors, codes):\n    return (codes - vectors).detach()", "This is only the difference"),
+        (
+            "def straight_through(vectors, codes):\n    return vectors * (codes / vectors).detach()",
+            "you multiplied where you should add",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    vectors.data.copy_(codes)
+    return vectors
+""",
+            "changes `vectors` in place",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return codes.detach() + (vectors - vectors.detach()) / 2",
+            "The values are right, but the gradient with respect to `vectors` is not",
+        ),
+        (
+            "def straight_through(vectors, codes):\n    return vectors + (codes - vectors).detach() + 0.25 * (codes - codes.detach())",
+            "a gradient flows back to `codes`, and none may",
+        ),
+    ],
+    "ema_update": [
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    n = torch.bincount(indices, minlength=len(cluster_size))
+    s = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    cluster_size = (1 - decay) * cluster_size + decay * n
+    cluster_sum = (1 - decay) * cluster_sum + decay * s
+    return cluster_sum / vqvae.smoothed(cluster_size)[:, None], cluster_size, cluster_sum
+""",
+            "decay and 1 - decay are swapped",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    n = torch.bincount(indices, minlength=len(cluster_size))
+    s = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    new_size = torch.lerp(n.float(), cluster_size, decay)
+    new_sum = torch.lerp(s, cluster_sum, decay)
+    return new_sum / vqvae.smoothed(cluster_size).unsqueeze(1), new_size, new_sum
+""",
+            "divided by the *old* sizes",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    one_hot = F.one_hot(indices, len(cluster_size)).float()
+    n = one_hot.sum(0)
+    s = one_hot.T @ vectors
+    return s / vqvae.smoothed(n)[:, None], n, s
+""",
+            "of this batch alone: average them",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    one_hot = F.one_hot(indices, len(cluster_size)).float()
+    n = decay * cluster_size + (1 - decay) * one_hot.mean(0)
+    m = decay * cluster_sum + (1 - decay) * one_hot.T @ vectors
+    return m / vqvae.smoothed(n)[:, None], n, m
+""",
+            "You turned the counts into shares",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    one_hot = F.one_hot(indices, len(cluster_size)).float()
+    counts = one_hot.sum(0)
+    means = one_hot.T @ vectors / counts.clamp(min=1)[:, None]
+    n = decay * cluster_size + (1 - decay) * counts
+    m = decay * cluster_sum + (1 - decay) * means
+    return m / vqvae.smoothed(n)[:, None], n, m
+""",
+            "You averaged the vectors of each code where their *sum* belongs",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    n, m = cluster_size * decay, cluster_sum * decay
+    n.index_add_(0, indices, torch.full((len(indices),), 1 - decay))
+    m.index_add_(0, indices, (1 - decay) * vectors)
+    return m, n, m
+""",
+            "The codebook is the running sum itself",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    n, m = cluster_size * decay, cluster_sum * decay
+    n.scatter_add_(0, indices, torch.full((len(indices),), 1 - decay))
+    m.scatter_add_(0, indices[:, None].expand_as(vectors), (1 - decay) * vectors)
+    return m / n[:, None], n, m
+""",
+            "0 / 0 is NaN",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices, minlength=len(cluster_size)).float()
+    sums = torch.zeros_like(cluster_sum).index_add_(0, indices, vectors)
+    n = decay * cluster_size + (1 - decay) * counts
+    m = decay * cluster_sum + (1 - decay) * sums
+    return m / counts[:, None], n, m
+""",
+            "divided by the counts of this batch, some of which are 0",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    size, total = cluster_size.clone(), cluster_sum.clone()
+    for k in indices.unique():
+        chosen = vectors[indices == k]
+        size[k] = decay * size[k] + (1 - decay) * len(chosen)
+        total[k] = decay * total[k] + (1 - decay) * chosen.sum(0)
+    return total / vqvae.smoothed(size)[:, None], size, total
+""",
+            "Only the codes that were chosen are updated",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    size, total = cluster_size.clone(), cluster_sum.clone()
+    for z, k in zip(vectors, indices):
+        size[k] = decay * size[k] + (1 - decay) * 1
+        total[k] = decay * total[k] + (1 - decay) * z
+    return total / vqvae.smoothed(size)[:, None], size, total
+""",
+            "once for each *vector*",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    n = torch.bincount(indices, minlength=len(cluster_size))
+    s = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    size = decay * cluster_size + (1 - decay) * n
+    total = decay * cluster_sum + (1 - decay) * s
+    return size, total, total / vqvae.smoothed(size)[:, None]
+""",
+            "The order of the results is another",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.zeros_like(cluster_size)
+    sums = torch.zeros_like(cluster_sum)
+    counts[indices] += 1
+    sums[indices] += vectors
+    cluster_size = decay * cluster_size + (1 - decay) * counts
+    cluster_sum = decay * cluster_sum + (1 - decay) * sums
+    return cluster_sum / vqvae.smoothed(cluster_size)[:, None], cluster_size, cluster_sum
+""",
+            "only one is counted and added",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.zeros_like(cluster_size)
+    counts[indices] = 1
+    sums = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    cluster_size = decay * cluster_size + (1 - decay) * counts
+    cluster_sum = decay * cluster_sum + (1 - decay) * sums
+    return cluster_sum / vqvae.smoothed(cluster_size)[:, None], cluster_size, cluster_sum
+""",
+            "Each code is counted at most once",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices)
+    sums = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    cluster_size = decay * cluster_size + (1 - decay) * counts
+    cluster_sum = decay * cluster_sum + (1 - decay) * sums
+    return cluster_sum / vqvae.smoothed(cluster_size)[:, None], cluster_size, cluster_sum
+""",
+            "torch.bincount stops at the largest index",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    one_hot = F.one_hot(indices).float()
+    cluster_size = decay * cluster_size + (1 - decay) * one_hot.sum(0)
+    cluster_sum = decay * cluster_sum + (1 - decay) * (one_hot.T @ vectors)
+    return cluster_sum / vqvae.smoothed(cluster_size)[:, None], cluster_size, cluster_sum
+""",
+            "F.one_hot stops at the largest index",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    one_hot = F.one_hot(indices, len(cluster_size))
+    cluster_size = decay * cluster_size + (1 - decay) * one_hot.sum(0)
+    cluster_sum = decay * cluster_sum + (1 - decay) * (one_hot.T @ vectors)
+    return cluster_sum / vqvae.smoothed(cluster_size)[:, None], cluster_size, cluster_sum
+""",
+            "F.one_hot gives integers",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    one_hot = F.one_hot(indices, len(cluster_size)).float()
+    cluster_size.mul_(decay).add_(one_hot.sum(0), alpha=1 - decay)
+    cluster_sum.mul_(decay).add_(one_hot.T @ vectors, alpha=1 - decay)
+    return cluster_sum / vqvae.smoothed(cluster_size)[:, None], cluster_size, cluster_sum
+""",
+            "changes `cluster_size` and `cluster_sum` in place",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    old = cluster_sum / vqvae.smoothed(cluster_size)[:, None]
+    one_hot = F.one_hot(indices, len(cluster_size)).float()
+    counts, sums = one_hot.sum(0), one_hot.T @ vectors
+    codebook = decay * old + (1 - decay) * sums / counts.clamp(min=1)[:, None]
+    return codebook, decay * cluster_size + (1 - decay) * counts, decay * cluster_sum + (1 - decay) * sums
+""",
+            "old and new *codes*",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices, minlength=len(cluster_size))
+    sums = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    size = decay * cluster_size + (1 - decay) * counts
+    total = decay * cluster_sum + (1 - decay) * sums
+    return total / vqvae.smoothed(size), size, total
+""",
+            "The sizes stand along the wrong axis",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices, minlength=len(cluster_size))
+    sums = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    size = decay * cluster_size + (1 - decay) * counts
+    total = decay * cluster_sum + (1 - decay) * sums
+    share = (size + 1e-5) / (size.sum() + len(size) * 1e-5)
+    return total / share[:, None], size, total
+""",
+            "by the *share* of each code",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices, minlength=len(cluster_size))
+    sums = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    size = decay * cluster_size + (1 - decay) * counts
+    total = decay * cluster_sum + (1 - decay) * sums
+    return total / torch.clamp(size, min=1.0)[:, None], size, total
+""",
+            "You hold the size at 1 or more",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices, minlength=len(cluster_size))
+    sums = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    size = cluster_size + counts
+    total = cluster_sum + sums
+    return total / vqvae.smoothed(size)[:, None], size, total
+""",
+            "without ever forgetting",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices, minlength=len(cluster_size))
+    sums = torch.zeros_like(cluster_sum).index_add(0, indices, vectors)
+    size = decay * cluster_size + (1 - decay) * counts
+    total = decay * cluster_sum + (1 - decay) * sums
+    return total / vqvae.smoothed(size)[:, None]
+""",
+            "You return the codebook only",
+        ),
+    ],
+    "causal_mask": [
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle] = 1
+    mask[middle, :middle] = 1
+    if kind == "A":
+        mask[middle, middle] = 1
+    return mask
+""",
+            "A and B are swapped",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:, :middle] = 1
+    mask[:middle, middle] = 1
+    if kind == "B":
+        mask[middle, middle] = 1
+    return mask
+""",
+            "Rows and columns are swapped",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle, :] = 1
+    if kind == "B":
+        mask[middle, middle] = 1
+    return mask
+""",
+            "what is to the left of the pixel is missing",
+        ),
+        (
+            "def causal_mask(kernel_size, kind):\n    mask = torch.zeros(kernel_size, kernel_size)\n    mask[: kernel_size // 2] = 1\n    return mask",
+            "The middle row is all zeros",
+        ),
+        (
+            "def causal_mask(kernel_size, kind):\n    mask = torch.zeros(kernel_size, kernel_size)\n    mask[: kernel_size // 2 + 1] = 1\n    return mask",
+            "The whole middle row is ones",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.ones(kernel_size, kernel_size)
+    mask[middle + 1 :] = 0
+    if kind == "A":
+        mask[middle, middle] = 0
+    return mask
+""",
+            "ones on both sides",
+        ),
+        (
+            "def causal_mask(kernel_size, kind):\n    return torch.tril(torch.ones(kernel_size, kernel_size), diagonal=0 if kind == 'B' else -1)",
+            "the lower triangle",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[middle + 1 :] = 1
+    mask[middle, : middle + (kind == "B")] = 1
+    return mask
+""",
+            "upside down",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle] = 1
+    mask[middle, middle if kind == "B" else middle + 1 :] = 1
+    return mask
+""",
+            "mirrored",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    for i in range(kernel_size):
+        for j in range(kernel_size):
+            if i < middle - 1 or (i == middle and j < middle) or (kind == "B" and i == j == middle):
+                mask[i, j] = 1
+    return mask
+""",
+            "The row just above the pixel is missing",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    for i in range(kernel_size):
+        for j in range(kernel_size):
+            if i <= middle and j <= middle and (kind == "B" or (i, j) != (middle, middle)):
+                mask[i, j] = 1
+    return mask
+""",
+            "above *and* left",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    place = torch.arange(kernel_size**2).view(kernel_size, kernel_size)
+    return (place < kernel_size**2 // 2).float()
+""",
+            'kind "A" each time',
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    mask = torch.ones(kernel_size, kernel_size)
+    mask[kernel_size // 2, kernel_size // 2 + 1 :] = 0
+    mask[kernel_size // 2 + 1 :] = 0
+    if kind == "a":
+        mask[kernel_size // 2, kernel_size // 2] = 0
+    return mask
+""",
+            'kind "B" each time',
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    place = torch.arange(kernel_size**2).view(kernel_size, kernel_size)
+    middle = kernel_size**2 // 2
+    return place <= middle if kind == "B" else place < middle
+""",
+            "Your mask is of bool",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    mask = torch.ones(kernel_size, kernel_size, dtype=int)
+    mask[kernel_size // 2, kernel_size // 2 + (kind == "B") :] = 0
+    mask[kernel_size // 2 + 1 :] = 0
+    return mask
+""",
+            "Your mask is of integers",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    mask = np.ones((kernel_size, kernel_size))
+    mask[kernel_size // 2, kernel_size // 2 + (kind == "B") :] = 0
+    mask[kernel_size // 2 + 1 :] = 0
+    return torch.from_numpy(mask)
+""",
+            "Your mask is float64",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle] = 1
+    mask[middle, : middle + 1] = 1
+    if kind == "B":
+        mask[middle, middle + 1] = 1
+    return mask
+""",
+            "one place too far",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    mask = np.ones((kernel_size, kernel_size), dtype=np.float32)
+    mask[kernel_size // 2, kernel_size // 2 + (kind == "B") :] = 0
+    mask[kernel_size // 2 + 1 :] = 0
+    return mask
+""",
+            "You return a NumPy value",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    mask = torch.zeros(1, 1, kernel_size, kernel_size)
+    mask[:, :, : kernel_size // 2] = 1
+    mask[:, :, kernel_size // 2, : kernel_size // 2 + (kind == "B")] = 1
+    return mask
+""",
+            "two axes too many",
+        ),
+    ],
+    "sample_plainly": [
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    logits = logits_of(values) / temperature
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            values[:, row, column] = pixelcnn.choose(logits[:, :, row, column], uniform[:, row, column])
+    return values
+""",
+            "The network never sees what was drawn",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    batch, height, width = uniform.shape
+    logits = logits_of(torch.zeros(batch, height, width, dtype=torch.long)) / temperature
+    running = logits.softmax(1).cumsum(1)
+    return (running <= uniform[:, None]).sum(1).clamp(max=logits.shape[1] - 1)
+""",
+            "The network never sees what was drawn",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    batch, height, width = uniform.shape
+    empty = torch.zeros(batch, height, width, dtype=torch.long)
+    drawn = []
+    for row in range(height):
+        for column in range(width):
+            logits = logits_of(empty)[:, :, row, column]
+            drawn.append(pixelcnn.choose(logits / temperature, uniform[:, row, column]))
+    return torch.stack(drawn, dim=1).view(batch, height, width)
+""",
+            "The network never sees what was drawn",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        logits = logits_of(values) / temperature
+        for column in range(uniform.shape[2]):
+            values[:, row, column] = pixelcnn.choose(logits[:, :, row, column], uniform[:, row, column])
+    return values
+""",
+            "You draw whole rows at once",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            values[:, row, column] = (logits_of(values)[:, :, row, column] / temperature).argmax(dim=1)
+    return values
+""",
+            "the most probable value each time",
+        ),
+        (
+            "def sample_plainly(logits_of, uniform, temperature=1.0):\n    return logits_of(torch.zeros_like(uniform)).argmax(dim=1)",
+            "the most probable value at all places from one pass",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    _, height, width = uniform.shape
+    values = torch.zeros_like(uniform).long()
+    for x in range(width):
+        for y in range(height):
+            logits = logits_of(values)[:, :, y, x] / temperature
+            values[:, y, x] = pixelcnn.choose(logits, uniform[:, y, x])
+    return values
+""",
+            "column by column",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    _, height, width = uniform.shape
+    values = torch.zeros_like(uniform).long()
+    for place in range(height * width - 1, -1, -1):
+        y, x = divmod(place, width)
+        values[:, y, x] = pixelcnn.choose(logits_of(values)[:, :, y, x] / temperature, uniform[:, y, x])
+    return values
+""",
+            "You go backwards",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values)[:, :, -1, -1]
+            values[:, row, column] = pixelcnn.choose(logits / temperature, uniform[:, row, column])
+    return values
+""",
+            "the logits of the last place",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    batch, height, width = uniform.shape
+    values = torch.zeros(batch, height * width, dtype=torch.int64)
+    flat = uniform.flatten(1)
+    for i in range(height * width):
+        logits = logits_of(values.view(batch, height, width)).flatten(2)
+        values[:, i] = pixelcnn.choose(logits[:, :, i - 1] / temperature, flat[:, i])
+    return values.view(batch, height, width)
+""",
+            "the logits of the place before",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values)[:, :, column, row]
+            values[:, row, column] = pixelcnn.choose(logits / temperature, uniform[:, row, column])
+    return values
+""",
+            "Row and column are swapped",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    u = uniform[:, 0, 0]
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            values[:, row, column] = pixelcnn.choose(logits_of(values)[:, :, row, column] / temperature, u)
+    return values
+""",
+            "one and the same uniform number",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = temperature * logits_of(values)[:, :, row, column]
+            values[:, row, column] = pixelcnn.choose(logits, uniform[:, row, column])
+    return values
+""",
+            "You multiplied by the temperature",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values)[:, :, row, column]
+            values[:, row, column] = pixelcnn.choose(logits, uniform[:, row, column])
+    return values
+""",
+            "The temperature is not used",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            p = torch.softmax(logits_of(values)[:, :, row, column] / temperature, dim=1)
+            values[:, row, column] = pixelcnn.choose(p, uniform[:, row, column])
+    return values
+""",
+            "You gave probabilities to pixelcnn.choose",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.ones(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values)[:, :, row, column]
+            values[:, row, column] = pixelcnn.choose(logits / temperature, uniform[:, row, column])
+    return values
+""",
+            "a grid of ones",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            p = F.softmax(logits_of(values)[:, :, row, column] / temperature, dim=-1)
+            values[:, row, column] = torch.multinomial(p, 1)[:, 0]
+    return values
+""",
+            "random numbers of your own",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values)[:, :, row, column]
+            noise = -torch.log(-torch.log(torch.rand_like(logits)))
+            values[:, row, column] = (logits / temperature + noise).argmax(1)
+    return values
+""",
+            "draws random numbers of its own",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values) / temperature
+            values[:, row, column] = pixelcnn.choose(logits[:, :, row, column], uniform[:, row, column])
+    return logits_of(values) / temperature
+""",
+            "You return logits",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros_like(uniform)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values)[:, :, row, column] / temperature
+            values[:, row, column] = pixelcnn.choose(logits, uniform[:, row, column]).float()
+    return values
+""",
+            "Your values are floating-point numbers",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    batch, height, width = uniform.shape
+    values = torch.zeros(batch, height, width, dtype=torch.int64)
+    for i in range(1, height * width):
+        row, column = i // width, i % width
+        logits = logits_of(values)[:, :, row, column] / temperature
+        values[:, row, column] = pixelcnn.choose(logits, uniform[:, row, column])
+    return values
+""",
+            "The first place is never drawn",
+        ),
+    ],
 }
 
 # name of the check -> differently written right answers
@@ -1232,6 +2129,228 @@ def importance_weighted_bound(log_joint, log_posterior):
     for p, q in zip(log_joint, log_posterior):
         total = p - q if total is None else torch.logaddexp(total, p - q)
     return total - math.log(len(log_joint))
+""",
+    ],
+    "nearest_codes": [
+        "def nearest_codes(vectors, codebook):\n    return torch.cdist(vectors, codebook).argmin(dim=1)",
+        "def nearest_codes(z, e):\n    return (z[:, None] - e[None]).pow(2).mean(-1).min(dim=1).indices",
+        """
+def nearest_codes(vectors, codebook):
+    distances = (vectors**2).sum(1, keepdim=True) - 2 * vectors @ codebook.t() + (codebook**2).sum(1)
+    return torch.argmin(distances, dim=1)
+""",
+        """
+def nearest_codes(vectors, codebook):
+    scores = torch.einsum("nd,kd->nk", vectors, codebook) - torch.einsum("kd,kd->k", codebook, codebook) / 2
+    return scores.topk(1).indices.squeeze(1)
+""",
+        """
+def nearest_codes(vectors, codebook):
+    indices = torch.zeros(len(vectors), dtype=torch.long)
+    for i, vector in enumerate(vectors):
+        best = float("inf")
+        for k, code in enumerate(codebook):
+            distance = torch.dist(vector, code).item()
+            if distance < best:
+                best, indices[i] = distance, k
+    return indices
+""",
+        """
+@torch.no_grad()
+def nearest_codes(vectors, codebook):
+    d = torch.linalg.norm(codebook[:, None] - vectors[None], dim=2)  # (num_codes, n)
+    return d.argmin(0)
+""",
+    ],
+    "straight_through": [
+        "def straight_through(vectors, codes):\n    return vectors + (codes - vectors).detach()",
+        "def straight_through(vectors, codes):\n    return codes.detach() + vectors - vectors.detach()",
+        "def straight_through(z, q):\n    with torch.no_grad():\n        step = z - q\n    return z - step",
+        """
+class StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, vectors, codes):
+        return codes.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+def straight_through(vectors, codes):
+    return StraightThrough.apply(vectors, codes)
+""",
+        """
+def straight_through(vectors, codes):
+    out = vectors.clone()
+    out.data = codes.data.clone()
+    return out
+""",
+        "def straight_through(vectors, codes):\n    return torch.add(vectors, torch.sub(codes, vectors).data)",
+    ],
+    "ema_update": [
+        """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    one_hot = F.one_hot(indices, len(cluster_size)).to(vectors.dtype)
+    size = decay * cluster_size + (1 - decay) * one_hot.sum(dim=0)
+    total = decay * cluster_sum + (1 - decay) * one_hot.T @ vectors
+    return total / vqvae.smoothed(size)[:, None], size, total
+""",
+        """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts = torch.bincount(indices, minlength=cluster_size.shape[0])
+    sums = torch.zeros_like(cluster_sum)
+    sums.index_add_(0, indices, vectors)
+    new_size = cluster_size * decay + counts * (1 - decay)
+    new_sum = cluster_sum * decay + sums * (1 - decay)
+    return new_sum / new_size.clamp(min=1e-5).unsqueeze(1), new_size, new_sum
+""",
+        """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    sizes, totals, codes = [], [], []
+    for k in range(len(cluster_size)):
+        chosen = vectors[indices == k]
+        sizes.append(decay * cluster_size[k] + (1 - decay) * len(chosen))
+        totals.append(decay * cluster_sum[k] + (1 - decay) * chosen.sum(dim=0))
+        codes.append(totals[-1] / (sizes[-1] + 1e-5))
+    return torch.stack(codes), torch.stack(sizes), torch.stack(totals)
+""",
+        """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    cluster_size, cluster_sum = cluster_size.clone(), cluster_sum.clone()
+    n = torch.zeros_like(cluster_size).scatter_add_(0, indices, torch.ones(len(indices)))
+    s = torch.zeros_like(cluster_sum).scatter_add_(0, indices[:, None].repeat(1, vectors.shape[1]), vectors)
+    cluster_size.mul_(decay).add_(n, alpha=1 - decay)
+    cluster_sum.lerp_(s, 1 - decay)
+    total = cluster_size.sum()
+    smooth = (cluster_size + 1e-5) / (total + len(cluster_size) * 1e-5) * total
+    return cluster_sum / smooth.reshape(-1, 1), cluster_size, cluster_sum
+""",
+        """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hits = (indices == torch.arange(len(cluster_size))[:, None]).float()  # (num_codes, n)
+    size = torch.lerp(hits.sum(1), cluster_size, decay)
+    total = torch.lerp(torch.einsum("kn,nd->kd", hits, vectors), cluster_sum, decay)
+    return torch.einsum("kd,k->kd", total, 1 / vqvae.smoothed(size)), size, total
+""",
+        """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    counts, sums = torch.zeros_like(cluster_size), torch.zeros_like(cluster_sum)
+    counts.index_put_((indices,), torch.ones(()), accumulate=True)
+    sums.index_put_((indices,), vectors, accumulate=True)
+    size, total = decay * cluster_size + (1 - decay) * counts, decay * cluster_sum + (1 - decay) * sums
+    codebook = torch.where(size[:, None] > 0, total / size[:, None], torch.zeros_like(total))
+    return codebook, size, total
+""",
+    ],
+    "causal_mask": [
+        """
+def causal_mask(kernel_size, kind):
+    middle = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle, :] = 1
+    mask[middle, :middle] = 1
+    if kind == "B":
+        mask[middle, middle] = 1
+    return mask
+""",
+        """
+def causal_mask(kernel_size, kind):
+    mask = torch.ones(kernel_size, kernel_size)
+    mask[kernel_size // 2, kernel_size // 2 + (kind == "B") :] = 0
+    mask[kernel_size // 2 + 1 :] = 0
+    return mask
+""",
+        """
+def causal_mask(kernel_size, kind):
+    place = torch.arange(kernel_size**2).view(kernel_size, kernel_size)
+    middle = kernel_size**2 // 2
+    return (place <= middle if kind == "B" else place < middle).float()
+""",
+        """
+def causal_mask(kernel_size, kind):
+    middle = (kernel_size - 1) // 2
+    rows = []
+    for i in range(kernel_size):
+        rows.append([float((i, j) < (middle, middle) or (kind == "B" and (i, j) == (middle, middle))) for j in range(kernel_size)])
+    return torch.tensor(rows)
+""",
+        """
+def causal_mask(kernel_size, kind):
+    mask = np.zeros(kernel_size * kernel_size, dtype=np.float32)
+    mask[: mask.size // 2 + (1 if kind == "B" else 0)] = 1
+    return torch.from_numpy(mask.reshape(kernel_size, kernel_size))
+""",
+        """
+def causal_mask(kernel_size, kind):
+    y, x = torch.meshgrid(torch.arange(kernel_size), torch.arange(kernel_size), indexing="ij")
+    c = kernel_size // 2
+    seen = (y < c) | ((y == c) & (x < c))
+    if kind == "B":
+        seen |= (y == c) & (x == c)
+    return torch.where(seen, 1.0, 0.0)
+""",
+    ],
+    "sample_plainly": [
+        """
+@torch.no_grad()
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    values = torch.zeros(uniform.shape, dtype=torch.int64)
+    for row in range(uniform.shape[1]):
+        for column in range(uniform.shape[2]):
+            logits = logits_of(values)[:, :, row, column]
+            values[:, row, column] = pixelcnn.choose(logits / temperature, uniform[:, row, column])
+    return values
+""",
+        """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    batch, height, width = uniform.shape
+    values = torch.zeros_like(uniform, dtype=torch.long)
+    for place in range(height * width):
+        y, x = divmod(place, width)
+        p = torch.softmax(logits_of(values)[:, :, y, x] / temperature, dim=1)
+        index = torch.searchsorted(p.cumsum(1), uniform[:, y, x].unsqueeze(1), right=True).squeeze(1)
+        values[:, y, x] = index.clamp(max=p.shape[1] - 1)
+    return values
+""",
+        """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    batch, height, width = uniform.shape
+    flat = torch.zeros(batch, height * width, dtype=torch.int64)
+    for i in range(height * width):
+        logits = logits_of(flat.view(batch, height, width)).flatten(2)[..., i]
+        flat[:, i] = pixelcnn.choose(logits.detach().div(temperature), uniform.flatten(1)[:, i])
+    return flat.reshape(batch, height, width)
+""",
+        """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    samples = []
+    with torch.no_grad():
+        for u in uniform:
+            grid = torch.zeros(1, *u.shape, dtype=torch.int64)
+            for row in range(u.shape[0]):
+                for column in range(u.shape[1]):
+                    running, value = 0.0, 0
+                    p = (logits_of(grid)[0, :, row, column] / temperature).softmax(0)
+                    for value, probability in enumerate(p.tolist()):
+                        running += probability
+                        if running > u[row, column]:
+                            break
+                    grid[0, row, column] = value
+            samples.append(grid)
+    return torch.cat(samples)
+""",
+        """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    from itertools import product
+
+    values = uniform.new_zeros(uniform.shape, dtype=torch.int64)
+    for row, column in product(range(uniform.size(1)), range(uniform.size(2))):
+        with torch.inference_mode():
+            logits = logits_of(values) / temperature
+        drawn = pixelcnn.choose(logits[:, :, row, column], uniform[:, row, column])
+        values = values.clone()
+        values[:, row, column] = drawn
+    return values
 """,
     ],
 }
