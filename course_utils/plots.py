@@ -120,7 +120,7 @@ def curves(
     axis = axes[0, 0]
     for color, (name, values) in zip(COLORS, lines.items(), strict=False):
         values = numpy.asarray(values, dtype=float)
-        window = max(1, min(smooth, len(values)))
+        window = max(1, min(smooth, len(values) // 2))  # a short curve stays a curve
         averaged = numpy.convolve(values, numpy.ones(window) / window, mode="valid")
         axis.plot(numpy.arange(window - 1, len(values)), averaged, label=name, color=color)
     axis.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
@@ -140,7 +140,7 @@ def scatter(points: Tensor, labels: Tensor, names: Sequence[str], title: str = "
     for label in numpy.unique(labels):
         own = points[labels == label]
         color = COLORS[int(label) % len(COLORS)]
-        axis.scatter(*own.T, s=4, alpha=0.35, color=color, linewidths=0)
+        axis.scatter(*own.T, s=7, alpha=0.5, color=color, linewidths=0)
         axis.text(
             *numpy.median(own, axis=0), names[int(label)], weight="bold", ha="center", va="center",
             bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": color, "alpha": 0.85},

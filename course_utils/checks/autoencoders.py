@@ -1516,9 +1516,7 @@ importance_weighted_bound = Check(
 # --- notebook 03_vqvae -----------------------------------------------------------------------------------------------------
 
 
-def _apart(
-    draw: Draw, n: int, num_codes: int, code_dim: int, spread: float = 0.5, dtype: torch.dtype = torch.float32
-) -> tuple[Tensor, Tensor]:
+def _apart(draw: Draw, n: int, num_codes: int, code_dim: int, spread: float = 0.5) -> tuple[Tensor, Tensor]:
     """Vectors (n, code_dim) and a codebook (num_codes, code_dim) without near ties: the second-nearest code is clearly farther.
 
     The lengths of the codes span 2 * spread powers of ten.
@@ -1530,7 +1528,7 @@ def _apart(
     vectors = around + 0.5 * draw.normal(many, code_dim, dtype=torch.float64)
     nearest = torch.cdist(vectors, codebook).topk(2, largest=False).values
     vectors = vectors[nearest[:, 1] - nearest[:, 0] > 0.1][:n]
-    return vectors.to(dtype), codebook.to(dtype)
+    return vectors.float(), codebook.float()
 
 
 def _one_direction(draw: Draw) -> tuple[Tensor, Tensor]:
@@ -1559,7 +1557,8 @@ nearest_codes = Check(
     reference=vqvae.nearest_codes,
     holds="the index of the nearest code of each vector, whatever the lengths of the codes",
     look='03_vqvae, exercise 1 "The nearest code"',
-    hint="Make the table of all distances, (n, num_codes), with torch.cdist or from vectors[:, None] - codebook; then argmin along each row, dim=1.",
+    hint="vectors @ codebook.T is a table of all inner products, (n, num_codes). Make ||e||^2 - 2 z.e of it, which ranks the codes as the distance does; "
+    "then argmin along each row, dim=1.",
     cases=(
         Case("6 vectors of 3 numbers, 10 codes", lambda draw: _apart(draw, 6, 10, 3)),
         Case(
@@ -1571,7 +1570,7 @@ nearest_codes = Check(
     ),
     hidden_cases=(
         Case("40 vectors of 8 numbers, 3 codes", lambda draw: _apart(draw, 40, 3, 8)),
-        Case("2 vectors of 6 numbers in float64, 30 codes", lambda draw: _apart(draw, 2, 30, 6, dtype=torch.float64)),
+        Case("2 vectors of 6 numbers, 30 codes", lambda draw: _apart(draw, 2, 30, 6)),
     ),
     mistakes=(
         Mistake(
@@ -1630,6 +1629,11 @@ nearest_codes = Check(
         Mistake(
             lambda z, e: (e.norm(dim=1) - 2 * z @ e.T).argmin(1),
             "You added the length of each code, not its square: ||z - e||^2 has ||e||^2 in it. norm() takes the root.",
+        ),
+        Mistake(
+            lambda z, e: (e.square().sum(1, keepdim=True) - 2 * z @ e.T).argmin(1),
+            "The lengths of the codes stand in a column: in the table (n, num_codes) each code has a *column*, so their squares lie in a row. "
+            "Leave out keepdim.",
         ),
         Mistake(
             lambda z, e: _pairs(z, e).sum(2).argmin(1),
@@ -2029,9 +2033,9 @@ ema_update = Check(
 )
 
 
-def _mask(kernel_size: int, kind: str) -> Tensor:
-    """The right mask of any size."""
-    middle = kernel_size // 2
+def _mask(kernel_size: int, kind: str, shift: int = 0) -> Tensor:
+    """The right mask; with a shift its middle lies so much farther down and to the right."""
+    middle = kernel_size // 2 + shift
     mask = torch.zeros(kernel_size, kernel_size)
     mask[:middle] = 1
     mask[middle, : middle + (kind == "B")] = 1
@@ -2084,9 +2088,8 @@ causal_mask = Check(
         Case('size 7, kind "B"', lambda draw: (7, "B")),
     ),
     hidden_cases=(
-        Case('size 1, kind "A"', lambda draw: (1, "A")),
-        Case('size 1, kind "B"', lambda draw: (1, "B")),
         Case('size 9, kind "A"', lambda draw: (9, "A")),
+        Case('size 5, kind "B"', lambda draw: (5, "B")),
     ),
     mistakes=(
         Mistake(
@@ -2110,9 +2113,7 @@ causal_mask = Check(
             "The middle row is all zeros: what is to the left of the pixel comes before it, and may be seen.",
         ),
         Mistake(
-            lambda k, kind: (
-                _mask(k, "A") * _mask_of(0, lambda kind: -99)(k, kind) + (kind == "B") * (_mask(k, "B") - _mask(k, "A"))
-            ),
+            lambda k, kind: _mask_of(0, lambda kind: -99)(k, kind) + (kind == "B") * (_mask(k, "B") - _mask(k, "A")),
             "In the middle row what is to the left of the pixel is missing: it comes before it, and may be seen.",
         ),
         Mistake(
@@ -2172,7 +2173,7 @@ causal_mask = Check(
             "The middle row ends one place too early: a slice ends before its last index, so mask[middle, :middle] is all that is left of the pixel.",
         ),
         Mistake(
-            lambda k, kind: F.pad(_mask(k, kind), (1, 0, 1, 0), value=1.0)[:k, :k],
+            lambda k, kind: _mask(k, kind, shift=1),
             "Your middle lies one row and one column too far: counted from 0 it is kernel_size // 2.",
         ),
         Mistake(

@@ -22,8 +22,8 @@
 # | **Code** | `course_utils/autoencoders/vae.py` |
 # | **Papers** | Kingma and Welling, *Auto-encoding variational Bayes*, ICLR 2014 · Rezende, Mohamed and Wierstra, *Stochastic backpropagation*, ICML 2014 · Sohn, Lee and Yan, *Structured output representation using deep conditional generative models*, NIPS 2015 · Burda, Grosse and Salakhutdinov, *Importance weighted autoencoders*, ICLR 2016 · Higgins et al., *beta-VAE*, ICLR 2017 |
 #
-# A plain autoencoder draws letters from the codes of letters, and scribble from any other code. The variational autoencoder (VAE) makes *every*
-# code near the origin mean something. By the end you will have drawn this map: each picture is decoded from its place on the sheet, and from
+# A plain autoencoder draws letters from the codes of letters, and often scribble from any other code. The variational autoencoder (VAE) spreads the codes so that none
+# near the origin is left out. By the end you will have drawn this map: each picture is decoded from its place on the sheet, and from
 # nothing else.
 
 # %%
@@ -74,10 +74,13 @@ plots.show(
 # - $x$: a picture; $z \in \mathbb R^k$: its code (the latents),
 # - $\mu_\phi(x), \sigma^2_\phi(x)$: mean and variance of the code, one pair for each of the $k$ numbers, computed by the encoder with weights $\phi$,
 # - $p_\theta(x \mid z)$: how likely the decoder (weights $\theta$) finds the picture, given the code,
-# - $\mathrm{KL}$: how many nats the code tells about the picture, beyond what the prior $\mathcal N(0, I)$ knew. A *nat* is $1/\ln 2 \approx 1.44$ bits.
+# - $\mathrm{KL}(q \Vert p) = \mathbb E_q[\log q - \log p]$, the Kullback-Leibler divergence: how many nats the code tells about the picture, beyond what the prior $\mathcal N(0, I)$ knew. A *nat* is $1/\ln 2 \approx 1.44$ bits.
+#
+# Why is it a bound? Write the integral as a mean over the encoder's codes, $p_\theta(x) = \mathbb E_{q}\big[p_\theta(x \mid z)\, \mathcal N(z; 0, I) / q_\phi(z \mid x)\big]$, and take the logarithm: the logarithm of a mean is at least the mean of the logarithms
+# (Jensen), and the latter is the right-hand side. What is lost is $\mathrm{KL}(q_\phi(z \mid x) \Vert p_\theta(z \mid x))$: nothing, if the encoder proposes exactly the codes that the picture has.
 #
 # The first term wants codes that tell pictures apart. The second wants all codes to look like draws from one normal distribution, so that no
-# holes remain. The picture below shows one character, the code distribution that the encoder gives it, and pictures decoded from draws.
+# holes remain. The picture below shows six characters, and beside each what is decoded from seven draws of its code: with two numbers for 62 characters, some turn into their neighbours on the map.
 
 # %%
 held_out = Glyphs("test", characters="alphanumeric")
@@ -99,7 +102,7 @@ plots.show(
 # The expectation over $q$ is estimated with one draw. But how does a gradient pass through a draw? Move the randomness out: draw
 # $\epsilon \sim \mathcal N(0, I)$ first, which depends on nothing, and compute
 #
-# $$ z = \mu + \sigma \odot \epsilon . $$
+# $$ z = \mu + \sigma \odot \epsilon \qquad (\odot: \text{number by number}). $$
 #
 # The encoder gives $\log \sigma^2$ in place of $\sigma$, because a logarithm may be any real number.
 #
@@ -312,6 +315,29 @@ plots.show(
 )
 
 # %% [markdown]
+# Are the holes gone? Let the glyph judge read what your decoder makes of codes drawn from the prior:
+
+# %%
+from course_utils.metrics import READABLE
+from course_utils.metrics.recipes import GLYPH_JUDGE
+
+judge = training.load(GLYPH_JUDGE)
+with torch.inference_mode():
+    real_digits = digit_test["image"].to(device)
+    kinds = {
+        "real": real_digits,
+        "rebuilt": sample(model.decoder, model.encode(real_digits)[0]),
+        "drawn from the prior": sample(model.decoder, torch.randn(len(real_digits), 2, generator=runtime.generator(2)).to(device)),
+        "decoded from far outside": sample(model.decoder, 8 * F.normalize(torch.randn(len(real_digits), 2, generator=runtime.generator(3))).to(device)),
+    }
+plots.table(
+    ({"pictures": name, "readable": (judge.confidence(images) >= READABLE).double().mean().item()} for name, images in kinds.items()),
+    caption=f"Share that the judge reads with a confidence of at least {READABLE}; {len(real_digits)} pictures each",
+)
+
+# %% [markdown]
+# The prior's draws are read nearly as often as reconstructions: no code near the origin was left out. What is not read lies between two digits, where the map turns from one into the other.
+#
 # ## Look: the latent explorer
 #
 # Move the two numbers of the code. (Without widgets: the map above shows the same.)
@@ -366,11 +392,11 @@ with torch.inference_mode():
 real = Digits("test").__getitems__(list(range(20)))["image"]
 plots.show(
     plots.image_grid({"real": real, "one code\na row": written}, columns=10),
-    alt="Above, two rows of real handwritten digits. Below, five rows of the digits 0 to 9; each row has its own slant and stroke.",
+    alt="Above, two rows of real handwritten digits, which fill their frames. Below, five rows of the digits 0 to 9; each row has its own slant and stroke.",
 )
 
 # %% [markdown]
-# Does the label have to enter *both* networks, as the lecture says? An experiment of the course trained all four ways with three seeds:
+# Does the label have to enter *both* networks, as the lecture says? An experiment of the course tried all four ways (neither network, one of them, both) with three seeds:
 
 # %%
 label_rows = training.results(experiments.CVAE_LABEL)
@@ -379,20 +405,20 @@ plots.show(
     alt="Share of conditional samples that a classifier reads as the wanted digit, for the label in neither network, one of them, or both.",
 )
 verdict = experiments.CVAE_LABEL.verdict(label_rows)
-print(f"The lecture's claim {verdict.verdict}: {verdict.why}.")
+print(f"The lecture's claim {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
 # ## Exercise 6 · A tighter bound · *10 minutes, medium, optional*
 #
-# With $K$ draws of the code instead of one, the *importance-weighted* bound
+# With $S$ draws $z_1, \dots, z_S$ of the code instead of one, the *importance-weighted* bound
 #
-# $$ \log p(x) \;\ge\; \mathbb E\left[\log \frac1K \sum_{s=1}^{K} \frac{p_\theta(x, z_s)}{q_\phi(z_s \mid x)}\right] $$
+# $$ \log p(x) \;\ge\; \mathbb E\left[\log \frac1S \sum_{s=1}^{S} \frac{p_\theta(x, z_s)}{q_\phi(z_s \mid x)}\right], \qquad p_\theta(x, z) = p_\theta(x \mid z)\, \mathcal N(z; 0, I), $$
 #
-# grows with $K$ and reaches $\log p(x)$ in the limit. The weights differ by hundreds of nats, so add them up in log space.
+# grows with $S$ (on average over the draws) and reaches $\log p(x)$ in the limit. The weights differ by hundreds of nats, so add them up in log space.
 #
 # <details><summary>Hint</summary>
 #
-# `torch.logsumexp(log_weights, dim=0)` is the log of a sum; the mean needs $\log K$ taken off.
+# `torch.logsumexp(log_weights, dim=0)` is the log of a sum; the mean needs $\log S$ taken off.
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "importance-weighted-bound", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -421,7 +447,7 @@ check.importance_weighted_bound(importance_weighted_bound, hidden=True)
 # %% [markdown]
 # ## Measure: nats a picture
 #
-# The ELBO is a likelihood, so models can be compared with it, and with doing nothing: a *constant* model gives every pixel its mean
+# The ELBO is a lower bound of the log-likelihood, so models can be compared by it, and with doing nothing: a *constant* model gives every pixel its mean
 # probability and needs no code. Below, held-out digits, your model and the constant one; and with your bound of exercise 6, how much the ELBO leaves out.
 
 # %%
@@ -456,19 +482,20 @@ assert measured["bound of 50 draws"] > measured["ELBO"], "more draws can only ti
 
 # %% [markdown]
 # The grey edges of our characters are no coin flips, so even a perfect decoder pays for them: the entropy of the grey values is a ceiling below zero. The reference
-# checkpoints of the chapter, measured on held-out data when they were trained:
+# checkpoints of the chapter, measured on held-out data when they were trained: the bound, its KL, the importance-weighted bound (on the first 128 pictures only), and how many latents are in use.
+# (The scenes have a Gaussian likelihood: a *density*, which may be far above one, and its logarithm above zero.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
 for recipe in (recipes.VAE_GLYPHS, recipes.VAE_SCENES, recipes.CVAE_DIGITS):
     card = training.read_card(recipe)
-    print(recipe.name, {name: round(value, 3) for name, value in card["metrics"].items()})
+    print(recipe.name, {name: round(card["metrics"][name], 1) for name in ("elbo_nats", "kl_nats", "iw_bound_nats", "active_units")})
 
 # %% [markdown]
 # ## Break it: a price too high, and the blur
 #
 # **Posterior collapse.** Raise $\beta$, and the code becomes dearer than what it buys. The encoder answers with the prior for every picture, and the code says
-# nothing: the *active units* (latents whose mean varies over pictures, with a variance above 0.01) die one by one. The course's experiment, five values of $\beta$, three seeds:
+# nothing: the *active units* (latents whose mean varies over pictures, with a variance above 0.01) die one by one. The course's experiment with eight latents, five values of $\beta$, three seeds; below it your own network with its two:
 
 # %%
 sweep_rows = training.results(experiments.VAE_BETA_SWEEP)
@@ -520,7 +547,7 @@ plots.table(
 # ## The real thing
 #
 # Kingma and Welling published no weights; their 2014 networks were as small as yours. The VAE that everybody uses today sits inside Stable Diffusion (84 million
-# weights, a KL price of about a millionth); chapter 4 builds it and loads the published file.
+# weights, a KL with a weight of about a millionth); chapter 4 builds it and loads the published file.
 #
 # ## Questions
 #

@@ -113,6 +113,21 @@ def test_the_cached_sampler_equals_the_plain_loop(settings, temperature):
     assert len(cached.unique()) > 3
 
 
+def test_sampling_computes_nothing_twice(monkeypatch):
+    """The vertical stack moves on once a row, the horizontal one once a pixel, and the whole network never runs."""
+    calls = {"next_row": 0, "next_pixel": 0, "forward": 0}
+    for name in calls:
+        original = getattr(pixelcnn.GatedLayer, name)
+
+        def counted(*args, name=name, original=original):
+            calls[name] += 1
+            return original(*args)
+
+        monkeypatch.setattr(pixelcnn.GatedLayer, name, counted)
+    build(num_layers=3, height=5, width=6).sample(2, generator(0))
+    assert calls == {"next_row": 3 * 5, "next_pixel": 3 * 5 * 6, "forward": 0}
+
+
 def test_probabilities_of_all_grids_add_up_to_one_and_samples_follow_them():
     model = build(num_values=2, height=2, width=3)
     every = torch.tensor(list(itertools.product((0, 1), repeat=6))).view(-1, 2, 3)

@@ -318,7 +318,7 @@ def test_two_processes_keep_one_codebook(tmp_path):
         assert done.returncode == 0, done.stderr
     one, first, second = (torch.load(tmp_path / name) for name in ("one.0", "two.0", "two.1"))
     for name, value in one["weights"].items():
-        torch.testing.assert_close(first["weights"][name], value, rtol=0, atol=1e-5, msg=name)
+        torch.testing.assert_close(first["weights"][name], value, rtol=1e-5, atol=1e-5, msg=name)
         assert first["weights"][name].equal(second["weights"][name]), name
     assert first["restarted"].equal(second["restarted"])
     assert not first["restarted"].equal(first["weights"]["quantizer.codebook"])

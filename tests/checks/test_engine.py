@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch import Tensor
 
 from course_utils.checks.engine import Case, Check, CheckFailed, Mistake, known_answers
+from course_utils.checks.perform import Network
 
 scaled = Check(
     name="scaled",
@@ -138,6 +139,35 @@ def test_a_forbidden_gradient_is_told() -> None:
     quiet(lambda x: x.detach())
     with pytest.raises(CheckFailed, match="still carries a gradient"):
         quiet(lambda x: x * 1)
+
+
+def test_a_gradient_to_what_the_reference_cuts_off_is_told() -> None:
+    half = Check(
+        name="half", signature=("x", "y"), reference=lambda x, y: x * y.detach(), holds="no way to y", look="here", hint="detach",
+        cases=(Case("4 numbers", lambda draw: (draw.normal(4), draw.normal(4))),), mistakes=(), gradients="required",
+        differentiable=("x", "y"),
+    )  # fmt: skip
+    half(lambda x, y: x * y.detach())
+    half(lambda x, y: x * y.detach() + 0 * y)  # a gradient of zero is none
+    with pytest.raises(CheckFailed, match="a gradient flows back to `y`, and none may"):
+        half(lambda x, y: x * y)
+
+
+def test_right_values_are_not_taken_for_a_mistake_that_gives_right_values() -> None:
+    with pytest.raises(CheckFailed) as failed:
+        scaled(lambda x, factor: (factor * x).data + x - x)
+    assert "You cut the graph" not in str(failed.value)
+
+
+def test_own_draws_are_told_where_an_argument_is_a_network() -> None:
+    applied = Check(
+        name="applied", signature=("network", "x"), reference=lambda network, x: network(x).detach(), holds="network of x", look="here",
+        hint="call it", mistakes=(),
+        cases=(Case("2 rows", lambda draw: (Network((draw.normal(3, 4),), (draw.normal(3),), (3,)), draw.normal(2, 4))),),
+    )  # fmt: skip
+    applied(lambda network, x: network(x).detach())
+    with pytest.raises(CheckFailed, match="draws random numbers of its own"):
+        applied(lambda network, x: network(x).detach() + torch.rand(2, 3))
 
 
 def test_global_state_is_left_as_it_was() -> None:

@@ -1037,6 +1037,15 @@ def nearest_codes(vectors, codebook):
             "the length of each code, not its square",
         ),
         (
+            """
+def nearest_codes(vectors, codebook):
+    z2 = torch.sum(vectors**2, dim=1, keepdim=True)
+    e2 = torch.sum(codebook**2, dim=1, keepdim=True)
+    return torch.argmin(z2 - 2 * vectors @ codebook.T + e2, dim=1)
+""",
+            "stand in a column",
+        ),
+        (
             "def nearest_codes(vectors, codebook):\n    return (vectors[:, None] - codebook).sum(-1).pow(2).argmin(1)",
             "before squaring",
         ),
@@ -1585,6 +1594,17 @@ def causal_mask(kernel_size, kind):
     return mask
 """,
             "one place too far",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    middle = (kernel_size + 1) // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:middle] = 1
+    mask[middle, : middle + (kind == "B")] = 1
+    return mask
+""",
+            "one row and one column too far",
         ),
         (
             """

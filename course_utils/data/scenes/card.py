@@ -18,6 +18,7 @@ from course_utils.data.scenes.records import (
     COLORS,
     HELD_OUT,
     MOTIONS,
+    NUM_CLASSES,
     SHAPES,
     SceneRecords,
     records,
@@ -111,7 +112,8 @@ that occurs in no other split ({held_out}).
 **A batch.** `image` (batch, 3, size, size) float32 in [-1, 1]; int64 `shape`, `color`, `size` (batch, 4), -1 where a
 place is empty; `background`, `mover`, `motion`, `light`, `texture` (batch,); `jitter` (batch, 4, 2). On request
 `label_map` (batch, size, size), `masks` (batch, 4, size, size), `video`, `caption`, `captions`, `facts`, `questions`,
-and the name of any style for an aligned pair.
+and the name of any style for an aligned pair. `objects=1` gives scenes of one object only, and `label` (batch,) their
+class: one of {NUM_CLASSES}, 8 times the index of the shape plus that of the colour.
 
 **Captions.** Six levels, each caption with the facts that it states. Many scenes fit a partial caption, so no reader
 can find the one that it was written for each time. What is reachable (`best_recall`) among the first {_GALLERY:,} test
@@ -132,6 +134,7 @@ from course_utils.data.scenes import captions, questions, records, render, rende
 
 batches = loader(Scenes("train", size=32), batch_size=128)
 pairs = Scenes("train", size=64, fields=("edges", "photo"))
+classes = Scenes("train", size=64, fields=("image", "label"), objects=1)
 table = to_dataset(Scenes("test", length=100, fields=("image", "record", "captions")))  # a datasets.Dataset
 examples = stream(Scenes("train"))                                                      # a datasets.IterableDataset
 picture = render(scene([("large", "red", "heart", "top left")], "sky"), size=128, style="photo")
