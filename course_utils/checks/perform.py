@@ -213,10 +213,7 @@ def failure_of(error: BaseException) -> Failure:
     trace = error.__traceback__
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        if not any(
-            part in filename
-            for part in ("site-packages", "dist-packages", "course_utils/", "course_utils\\")
-        ):
+        if not any(part in filename for part in ("site-packages", "dist-packages", "course_utils/", "course_utils\\")):
             if (found := linecache.getline(filename, trace.tb_lineno).strip()) or number is None:
                 number, line = trace.tb_lineno, found
         trace = trace.tb_next
