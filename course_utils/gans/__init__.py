@@ -1,1 +1,5 @@
 """Chapter 02: generative adversarial networks."""
+
+from course_utils.gans.gan import GAN, GANConfig
+
+__all__ = ["GAN", "GANConfig"]
