@@ -283,9 +283,8 @@ def spherical_interpolation(start: Tensor, end: Tensor, fractions: Tensor) -> Te
     cosine = nn.functional.cosine_similarity(start, end, dim=-1).clamp(-1, 1)[..., None]  # (..., 1)
     angle = torch.acos(cosine)
     t = fractions.view(-1, *[1] * start.ndim)  # (steps,) -> (steps, 1, ..., 1)
-    straight = (
-        cosine.abs() > 1 - 1e-6
-    )  # for parallel noises the arc is the line (and for opposite ones there is no one arc)
+    # where noises are parallel the arc is the line; between opposite ones there are many arcs, and this takes none
+    straight = cosine.abs() > 1 - 1e-6
     sine = torch.where(straight, 1.0, angle.sin())
     first = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / sine)
     second = torch.where(straight, t, (t * angle).sin() / sine)

@@ -27,7 +27,7 @@ from course_utils.gans.losses import least_squares_discriminator_loss
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_weights
 from course_utils.layers import draw_uniform
 from course_utils.training import Player
-from course_utils.translation.pix2pix import PatchDiscriminator, without_legacy_statistics
+from course_utils.translation.pix2pix import PatchDiscriminator, check_sides, without_legacy_statistics
 
 DIRECTIONS = ("x_to_y", "y_to_x")
 
@@ -142,11 +142,7 @@ class CycleGAN(nn.Module, HubModel, coders=config_coders(CycleGANConfig)):
         """
         if direction not in DIRECTIONS:
             raise ValueError(f"direction is {direction!r}, but must be one of {', '.join(DIRECTIONS)}")
-        if images.ndim != 4 or images.shape[1] != self.config.in_channels or any(side % 4 for side in images.shape[2:]):
-            raise ValueError(
-                f"expected pictures (batch, {self.config.in_channels}, height, width) with multiples of 4 for height and width, "
-                f"got {tuple(images.shape)}"
-            )
+        check_sides(images, self.config.in_channels, 4)
         return self.generators[direction](images).to(images.dtype)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

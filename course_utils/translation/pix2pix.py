@@ -130,10 +130,14 @@ class PatchDiscriminator(nn.Module):
 
 
 class GeneratorTerms(NamedTuple):
-    """The parts of the generator's loss, scalars."""
+    """The parts of the generator's loss, scalars; a part of weight 0 is not computed and is 0."""
 
     adversarial: Tensor  # -E[ log D(x, G(x, z)) ]
     l1: Tensor  # E[ |y - G(x, z)| ], mean over values
+
+    def loss(self, config: Pix2PixConfig) -> Tensor:
+        """The full objective with the weights of `config`, a scalar (equation 4)."""
+        return config.gan_weight * self.adversarial + config.l1_weight * self.l1
 
 
 class Pix2Pix(nn.Module, HubModel, coders=config_coders(Pix2PixConfig)):
@@ -169,16 +173,7 @@ class Pix2Pix(nn.Module, HubModel, coders=config_coders(Pix2PixConfig)):
         Raises:
             ValueError: if the inputs have another shape, or the noise another number of parts.
         """
-        sides = 2**self.config.depth
-        if (
-            inputs.ndim != 4
-            or inputs.shape[1] != self.config.in_channels
-            or any(side % sides for side in inputs.shape[2:])
-        ):
-            raise ValueError(
-                f"expected inputs (batch, {self.config.in_channels}, height, width) with multiples of {sides} for height and width, "
-                f"got {tuple(inputs.shape)}"
-            )
+        check_sides(inputs, self.config.in_channels, 2**self.config.depth)
         if len(noise) not in (0, len(self.config.dropout)):
             raise ValueError(f"expected noise for {len(self.config.dropout)} layers or none, got {len(noise)} tensors")
         return self.generator(inputs, noise).to(inputs.dtype)
@@ -199,19 +194,18 @@ class Pix2Pix(nn.Module, HubModel, coders=config_coders(Pix2PixConfig)):
         return 0.5 * minimax_discriminator_loss(self.discriminate(inputs, targets), self.discriminate(inputs, fake))
 
     def generator_terms(self, inputs: Tensor, targets: Tensor, noise: tuple[Tensor, ...] = ()) -> GeneratorTerms:
-        """The two parts of G's loss (equations 1 and 3); a part of weight 0 is not computed. Arguments as for `discriminator_loss`."""
+        """The two parts of G's loss (equations 1 and 3). Arguments as for `discriminator_loss`."""
         fake = self(inputs, noise)
-        zero = fake.new_zeros(())
-        logits = self.discriminate(inputs, fake) if self.config.gan_weight else None
-        return GeneratorTerms(
-            adversarial=zero if logits is None else non_saturating_generator_loss(logits),
-            l1=F.l1_loss(fake, targets) if self.config.l1_weight else zero,
-        )
+        adversarial = l1 = fake.new_zeros(())
+        if self.config.gan_weight:
+            adversarial = non_saturating_generator_loss(self.discriminate(inputs, fake))
+        if self.config.l1_weight:
+            l1 = F.l1_loss(fake, targets)
+        return GeneratorTerms(adversarial, l1)
 
     def generator_loss(self, inputs: Tensor, targets: Tensor, noise: tuple[Tensor, ...] = ()) -> Tensor:
-        """What G minimises, a scalar (equation 4). Arguments as for `discriminator_loss`."""
-        terms = self.generator_terms(inputs, targets, noise)
-        return self.config.gan_weight * terms.adversarial + self.config.l1_weight * terms.l1
+        """What G minimises, a scalar; `GeneratorTerms.loss`. Arguments as for `discriminator_loss`."""
+        return self.generator_terms(inputs, targets, noise).loss(self.config)
 
     def draw_noise(
         self, num_images: int, generator: torch.Generator | None = None, device: torch.device | str | None = None
@@ -252,13 +246,10 @@ class Pix2Pix(nn.Module, HubModel, coders=config_coders(Pix2PixConfig)):
             WeightsError: the file is damaged or of another layout; further errors as for `hub.read_weights`.
         """
         weights = read_weights(source, filename)
-        levels = [len(re.findall(r"\.model\.", key)) for key in weights]  # model.model.0 -> 1
+        depth = max((len(re.findall(r"\.model\.", key)) for key in weights), default=0)  # model.model.1.model.1 -> 2
         first, last = weights.get("model.model.0.weight"), weights.get("model.model.3.weight")
-        if first is None or last is None or max(levels) < 2:
-            raise WeightsError(
-                f"{source} holds no U-Net of pix2pix: no keys model.model.0.weight and model.model.3.weight"
-            )
-        depth = max(levels)
+        if first is None or last is None or depth < 2:
+            raise WeightsError(f"{source} is no U-Net of pix2pix: no keys model.model.0.weight, model.model.3.weight")
         config = Pix2PixConfig(
             in_channels=first.shape[1],
             out_channels=last.shape[1],
@@ -298,8 +289,7 @@ def pix2pix_players(
     def generator_objective(batch: dict) -> tuple[Tensor, dict[str, Tensor]]:
         noise = model.draw_noise(len(batch[inputs]), device=batch[inputs].device)
         terms = model.generator_terms(batch[inputs], batch[targets], noise)
-        loss = model.config.gan_weight * terms.adversarial + model.config.l1_weight * terms.l1
-        return loss, terms._asdict()
+        return terms.loss(model.config), terms._asdict()
 
     adam = {"learning_rate": learning_rate, "betas": betas}
     players = [Player("generator", model.generator, generator_objective, **adam)]
@@ -322,6 +312,15 @@ def receptive_field(network: nn.Module) -> int:
 def patch_norm(channels: int, norm: str) -> nn.Module:
     """Batch norm, or instance norm without learned factors, as both papers of this chapter use them."""
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels)
+
+
+def check_sides(images: Tensor, channels: int, multiple: int) -> None:
+    """Raise a ValueError unless `images` is (batch, channels, height, width) with multiples of `multiple` for height and width."""
+    if images.ndim != 4 or images.shape[1] != channels or any(side % multiple for side in images.shape[2:]):
+        raise ValueError(
+            f"expected pictures of shape (batch, {channels}, height, width), height and width multiples of {multiple}, "
+            f"got {tuple(images.shape)}"
+        )
 
 
 def own_name(key: str, depth: int) -> str:

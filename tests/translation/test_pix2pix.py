@@ -165,7 +165,7 @@ def test_a_file_of_another_layout_is_refused(tmp_path):
     path = tmp_path / "other.pth"
     weights = AuthorsUNet(3, 3, [4, 8, 16], "batch").state_dict()
     torch.save({"model.0.weight": torch.zeros(3)}, path)
-    with pytest.raises(hub.WeightsError, match=r"no U-Net of pix2pix.*model\.model\.0\.weight"):
+    with pytest.raises(hub.WeightsError, match=r"is no U-Net of pix2pix.*model\.model\.0\.weight"):
         Pix2Pix.from_hub(path)
     for foreign in ("model.model.1.model.9.weight", "other.running_meanness"):
         torch.save({**weights, foreign: torch.zeros(2)}, path)
