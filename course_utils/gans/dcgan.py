@@ -281,13 +281,12 @@ def spherical_interpolation(start: Tensor, end: Tensor, fractions: Tensor) -> Te
         fractions: (steps,) in [0, 1]; 0 gives `start`, 1 gives `end`.
     """
     cosine = nn.functional.cosine_similarity(start, end, dim=-1).clamp(-1, 1)[..., None]  # (..., 1)
-    angle = torch.acos(cosine)
-    t = fractions.view(-1, *[1] * start.ndim)  # (steps,) -> (steps, 1, ..., 1)
     # where noises are parallel the arc is the line; between opposite ones there are many arcs, and this takes none
     straight = cosine.abs() > 1 - 1e-6
-    sine = torch.where(straight, 1.0, angle.sin())
-    first = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / sine)
-    second = torch.where(straight, t, (t * angle).sin() / sine)
+    angle = torch.acos(torch.where(straight, 0.0, cosine))
+    t = fractions.view(-1, *[1] * start.ndim)  # (steps,) -> (steps, 1, ..., 1)
+    first = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / angle.sin())
+    second = torch.where(straight, t, (t * angle).sin() / angle.sin())
     return first * start + second * end
 
 

@@ -328,8 +328,9 @@ def test_spherical_interpolation_of_batches_starts_and_ends_where_it_should():
     torch.testing.assert_close(path[1, 2], spherical_interpolation(start[2], end[2], torch.tensor([0.25]))[0])
 
 
-def test_between_parallel_noises_the_arc_is_the_line():
-    start = torch.tensor([1.0, 2.0, 2.0], requires_grad=True)
+@pytest.mark.parametrize("direction", [[1.0, 2.0, 2.0], [1.0, 0.0, 0.0]])
+def test_between_parallel_noises_the_arc_is_the_line(direction):
+    start = torch.tensor(direction, requires_grad=True)
     path = spherical_interpolation(start, 3 * start.detach(), torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(path, torch.tensor([[1.0], [2.0], [3.0]]) * start)
     path.sum().backward()
