@@ -162,6 +162,22 @@ def read_config(source: str | Path, filename: str = CONFIG) -> dict[str, Any]:
     return settings
 
 
+def load_weights(module: nn.Module, weights: dict[str, Tensor], source: str | Path) -> None:
+    """Put tensors by name into `module`, all of them and nothing else.
+
+    Args:
+        source: where they come from, for the message.
+
+    Raises:
+        WeightsError: if a name or a shape does not fit.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        details = " ".join(str(error).split())
+        raise WeightsError(f"{source} does not fit {type(module).__name__}: {details}") from error
+
+
 def _locate(source: str, filename: str | None, **download: Any) -> Path:
     """The path of a weight file on this machine, downloaded if need be."""
     path = Path(source)

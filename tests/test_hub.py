@@ -200,6 +200,22 @@ def test_from_pretrained_refuses_damaged_and_foreign_files_and_prints_nothing(tm
         Net.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"weight": torch.ones(2, 3)}, "Missing.*bias"),
+        ({"weight": torch.ones(2, 3), "bias": torch.ones(2), "other": torch.ones(1)}, "Unexpected.*other"),
+        ({"weight": torch.ones(2, 4), "bias": torch.ones(2)}, "size mismatch for weight"),
+    ],
+)
+def test_weights_are_loaded_whole_or_refused_in_one_line(weights, words):
+    layer = nn.Linear(3, 2)
+    with pytest.raises(hub.WeightsError, match=rf"some/file\.pth does not fit Linear: .*{words}"):
+        hub.load_weights(layer, weights, "some/file.pth")
+    hub.load_weights(layer, {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, "some/file.pth")
+    assert layer(torch.ones(1, 3)).tolist() == [[3.0, 3.0]]
+
+
 OFFLINE = """
 from course_utils import hub
 try:

@@ -2,6 +2,7 @@
 
 A case builds a small model and its inputs. `forward` and `loss` take the same inputs unless the case says otherwise; all
 randomness comes in as tensors, drawn here, so both are functions of their inputs. `sample` is for models that draw.
+A model of several players names for each of them its part and its loss.
 """
 
 import dataclasses
@@ -31,8 +32,10 @@ from course_utils.autoencoders import (
     vqvae,
 )
 from course_utils.data import scenes
+from course_utils.gans import DCGAN, GAN, DCGANConfig, GANConfig
 from course_utils.metrics.judges import GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
 from course_utils.metrics.readings import scene_targets
+from course_utils.translation import CycleGAN, CycleGANConfig, Pix2Pix, Pix2PixConfig
 
 BATCH = 4
 
@@ -77,6 +80,15 @@ def scene() -> tuple[Tensor, tuple[Tensor, ...]]:
     return scenes.render(records, 32), scene_targets(records, scenes.label_map(records, 32))
 
 
+def dropout_noise() -> tuple[Tensor, ...]:
+    """Uniform numbers for the decoder layers 0 and 1 of the small U-Net."""
+    draw = runtime.generator(4)
+    return layers.draw_uniform((BATCH, 16, 4, 4), draw), layers.draw_uniform((BATCH, 8, 8, 8), draw)
+
+
+Players = dict[str, tuple[str, Callable[[], tuple]]]  # the part that a player trains: its loss, the inputs of that
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     name: str
@@ -85,10 +97,38 @@ class Case:
     sample: Callable[[nn.Module, torch.Generator], Tensor] | None = None
     loss_inputs: Callable[[], tuple] | None = None
     tokens: bool = False  # the nearest code of some place may be another one after rounding
+    players: Players = dataclasses.field(default_factory=dict)
 
     def model(self) -> nn.Module:
         torch.manual_seed(0)
         return self.build()
+
+    def losses(self) -> list[tuple[str, str, tuple]]:
+        """The part of the model that is trained ("" for all of it), the method that is its loss, and the inputs of that."""
+        if not self.players:
+            return [("", "loss", (self.loss_inputs or self.inputs)())]
+        return [(part, loss, inputs()) for part, (loss, inputs) in self.players.items()]
+
+    def calls(self) -> list[tuple[str, tuple]]:
+        """`forward` and the losses, each with its inputs."""
+        return [("forward", self.inputs()), *((loss, inputs) for _, loss, inputs in self.losses())]
+
+
+def gan_players(images: Callable[[], Tensor], *others: Callable[[], Tensor]) -> Players:
+    """Both players of a GAN; `others` are noise and, where there are any, labels."""
+    return {
+        "discriminator": ("discriminator_loss", lambda: (images(), *(other() for other in others))),
+        "generator": ("generator_loss", lambda: tuple(other() for other in others)),
+    }
+
+
+def points() -> Tensor:
+    return layers.draw_normal((BATCH, 2), runtime.generator(5)) + 2
+
+
+def pairs() -> tuple:
+    """Inputs, their negatives as targets, and noise: what a U-Net can learn in a few steps."""
+    return pictures(3), -pictures(3), dropout_noise()
 
 
 WAYS = {"fully_connected": (32, 16), "convolutional": (8, 16)}
@@ -101,6 +141,12 @@ CASES = [
     Case("vq-vae-2", lambda: VQVAE2(VQVAE2Config(image_size=16, widths=(8, 16), num_codes=12, code_dim=6)), lambda: (patches(),), tokens=True),
     *(Case(f"pixelcnn {name}", lambda settings=settings: PixelCNN(PixelCNNConfig(7, 4, 5, 8, 2, 3, **settings)), lambda settings=settings: (values(7, 4, 5), labels(3) if "num_classes" in settings else None, noise(2, 4, 5) if "condition_channels" in settings else None), lambda model, generator, settings=settings: model.sample(3, generator, torch.arange(3) if "num_classes" in settings else None, noise(2, 4, 5)[:3] if "condition_channels" in settings else None)) for name, settings in {"plain": {}, "with attention": {"attention_every": 1}, "conditional": {"num_classes": 3, "condition_channels": 2}}.items()),
     Case("vq-vae-2 prior", lambda: HierarchicalPrior(HierarchicalPriorConfig(7, 2, 3, 8, 2, 8, 2)), lambda: (values(7, 2, 2), values(7, 4, 4), labels(3)), lambda model, generator: model.sample(3, generator, torch.arange(3)).bottom),
+    *(Case(f"gan, {loss}", lambda loss=loss: GAN(GANConfig((2,), 6, (32,), (32,), loss)), lambda: (noise(6),), lambda model, generator: model.sample(3, generator), players=gan_players(points, lambda: noise(6))) for loss in ("non_saturating", "least_squares", "hinge")),
+    Case("gan of pictures", lambda: GAN(GANConfig((1, 16, 16), 6, (32,), (32,))), lambda: (noise(6),), lambda model, generator: model.sample(3, generator), players=gan_players(pictures, lambda: noise(6))),
+    *(Case(f"dcgan {switch}", lambda switch=switch: DCGAN(DCGANConfig(1, 16, 6, 8, **switch)), lambda: (noise(6),), lambda model, generator: model.sample(3, generator), players=gan_players(pictures, lambda: noise(6))) for switch in ({}, {"strides": False}, {"leaky": False}, {"hidden_width": 16}, {"batch_norm": False})),
+    *(Case(f"conditional dcgan {how}", lambda how=how: DCGAN(DCGANConfig(1, 16, 6, 8, 5, conditioning=how)), lambda: (noise(6), labels(5)), lambda model, generator: model.sample(3, generator, torch.arange(3)), players=gan_players(pictures, lambda: noise(6), lambda: labels(5))) for how in ("concatenation", "projection")),
+    *(Case(f"pix2pix {kind}", lambda kind=kind: Pix2Pix(Pix2PixConfig(3, 3, 16, 3, 8, dropout=(0, 1), patch_layers=1, **kind)), lambda: (pictures(3), dropout_noise()), lambda model, generator: model.sample(pictures(3), generator), players={"discriminator": ("discriminator_loss", pairs), "generator": ("generator_loss", pairs)}) for kind in ({}, {"norm": "instance"}, {"skips": False}, {"conditional": False})),
+    Case("cyclegan", lambda: CycleGAN(CycleGANConfig(1, 16, 8, 1, 1)), lambda: (pictures(), -pictures()), players={"discriminators": ("discriminator_loss", lambda: (pictures(), -pictures(), -pictures(), pictures().roll(1, 0))), "generators": ("generator_loss", lambda: (pictures(), -pictures()))}),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
 ]  # fmt: skip
@@ -112,8 +158,8 @@ def of(cases: list[Case]) -> pytest.MarkDecorator:
 
 
 def outputs(model: nn.Module, case: Case) -> list[Tensor]:
-    """Everything that forward and loss give, in a flat list."""
-    return tree_leaves((model(*case.inputs()), model.loss(*(case.loss_inputs or case.inputs)())))
+    """Everything that forward and the losses give, in a flat list."""
+    return tree_leaves([getattr(model, name)(*inputs) for name, inputs in case.calls()])
 
 
 @of(CASES)
@@ -139,16 +185,17 @@ def test_a_half_precision_checkpoint_is_close_and_saves_again_unchanged(case, tm
 
 @of(CASES)
 def test_it_overfits_one_batch(case):
+    """Of several players each in its turn: it must be able to win against the others as they are then, standing still."""
     model = case.model().train()
-    inputs = (case.loss_inputs or case.inputs)()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    before = model.loss(*inputs).item()
-    for _ in range(80):
-        optimizer.zero_grad()
-        loss = model.loss(*inputs)
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < before - 0.6 * abs(before)
+    for part, name, inputs in case.losses():
+        optimizer = torch.optim.Adam(model.get_submodule(part).parameters(), lr=1e-2)
+        before = getattr(model, name)(*inputs).item()
+        for _ in range(80):
+            optimizer.zero_grad()
+            loss = getattr(model, name)(*inputs)
+            loss.backward()
+            optimizer.step()
+        assert loss.item() < before - 0.6 * abs(before), name
 
 
 @of(SAMPLERS)
@@ -174,20 +221,18 @@ def test_bfloat16_autocast_is_finite_and_close(case):
             assert (ours - theirs).abs().median() <= 0.05 * ours.abs().median()
         else:
             assert (ours - theirs).norm() <= 0.05 * ours.norm()
-    assert rough[-1].dtype == torch.float32, "the loss is summed in float32, also under autocast"
+    losses = rough[-len(case.losses()) :]
+    assert all(loss.dtype == torch.float32 for loss in losses), "a loss is summed in float32, also under autocast"
 
 
 @of(CASES)
 def test_forward_and_loss_compile_without_a_graph_break(case):
     model = case.model().train()
     torch.compiler.reset()
-    forward, loss = (torch.compile(f, fullgraph=True, backend="eager") for f in (model.forward, model.loss))
-    loss_inputs = (case.loss_inputs or case.inputs)()
-    for plain, compiled in [
-        (model(*case.inputs()), forward(*case.inputs())),
-        (model.loss(*loss_inputs), loss(*loss_inputs)),
-    ]:
-        assert all(a.equal(b) for a, b in zip(tree_leaves(plain), tree_leaves(compiled), strict=True))
+    for name, inputs in case.calls():
+        compiled = torch.compile(getattr(model, name), fullgraph=True, backend="eager")
+        plain, compiled = getattr(model, name)(*inputs), compiled(*inputs)
+        assert all(a.equal(b) for a, b in zip(tree_leaves(plain), tree_leaves(compiled), strict=True)), name
 
 
 class RefuseFloat64(TorchDispatchMode):
@@ -200,22 +245,19 @@ class RefuseFloat64(TorchDispatchMode):
         return result
 
 
-def run_on_a_pretended_gpu(build: Callable[[], nn.Module], forward: tuple, loss: tuple) -> None:
-    """Build the model where CUDA is the default device, then run it elsewhere, on inputs on CUDA; computes no numbers."""
+def run_on_a_pretended_gpu(build: Callable[[], nn.Module], calls: list[tuple[str, tuple]]) -> None:
+    """Build the model where CUDA is the default device, then run its methods elsewhere, on inputs on CUDA; computes no numbers."""
     with FakeTensorMode(), RefuseFloat64():
         with torch.device("cuda"):
             model = build()
-            forward, loss = (
-                tree_map_only(Tensor, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), inputs)
-                for inputs in (forward, loss)
-            )
-        results = tree_leaves((model(*forward), model.loss(*loss)))
+            calls = tree_map_only(Tensor, lambda leaf: torch.empty(leaf.shape, dtype=leaf.dtype), calls)
+        results = tree_leaves([getattr(model, name)(*inputs) for name, inputs in calls])
         assert {str(result.device) for result in results} == {"cuda:0"}
 
 
 @of(CASES)
 def test_it_is_ready_for_a_gpu(case):
-    run_on_a_pretended_gpu(case.build, case.inputs(), (case.loss_inputs or case.inputs)())
+    run_on_a_pretended_gpu(case.build, case.calls())
 
 
 class Careless(nn.Module):
@@ -237,9 +279,9 @@ class Careless(nn.Module):
     ("how", "words"), [({}, "cpu"), ({"device": "cuda", "dtype": torch.float64}, "float64"), ({"device": "cuda"}, None)]
 )
 def test_the_gpu_test_finds_a_forgotten_device_and_a_float64(how, words):
-    inputs = (torch.zeros(2, 3),)
+    calls = [("forward", (torch.zeros(2, 3),)), ("loss", (torch.zeros(2, 3),))]
     if words is None:
-        run_on_a_pretended_gpu(lambda: Careless(**how), inputs, inputs)
+        run_on_a_pretended_gpu(lambda: Careless(**how), calls)
     else:
         with pytest.raises((RuntimeError, TypeError), match=words):
-            run_on_a_pretended_gpu(lambda: Careless(**how), inputs, inputs)
+            run_on_a_pretended_gpu(lambda: Careless(**how), calls)

@@ -23,7 +23,7 @@ import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.hub import HubModel, WeightsError, config_coders, read_config, read_weights
+from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_config, read_weights
 from course_utils.layers import ResidualBlock, check_images, doublings, draw_integers, halvings, norm
 from course_utils.layers.latent_autoencoder import LatentDecoder, LatentEncoder, modern_names
 
@@ -329,10 +329,7 @@ class VQVAE(nn.Module, HubModel, coders=config_coders(VQVAEConfig)):
             head = next((head for head in heads if name.startswith(head)), None)
             if head:
                 names[name] = heads[head] + name.removeprefix(head)
-        try:
-            model.load_state_dict({names.get(name, name): tensor.float() for name, tensor in weights.items()})
-        except RuntimeError as error:
-            raise WeightsError(f"the weights in {source} do not fit a VQModel with its config: {error}") from error
+        load_weights(model, {names.get(name, name): tensor.float() for name, tensor in weights.items()}, source)
         return model.eval()
 
 

@@ -128,7 +128,7 @@ def test_another_kind_of_model_and_foreign_weights_are_refused(tmp_path):
     for change, words in (
         ({"_class_name": "AutoencoderKL"}, "AutoencoderKL"),
         ({"norm_type": "spatial"}, "spatial"),
-        ({"layers_per_block": 3}, "do not fit"),
+        ({"layers_per_block": 3}, "does not fit VQVAE"),
     ):
         path.write_text(json.dumps(settings | change))
         with pytest.raises(WeightsError, match=words):
