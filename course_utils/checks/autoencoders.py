@@ -179,6 +179,33 @@ autoencoder = Check(
             _network(encode=lambda self, images: F.relu(self.encoder_out(self.encoder_hidden(images.flatten(1))))),
             "The ReLU in `encode` comes too late: it belongs between `encoder_hidden` and `encoder_out`, not on the latents.",
         ),
+        Mistake(
+            _network(
+                decode=lambda self, latents: _picture(self, self.decoder_out(torch.tanh(self.decoder_hidden(latents))))
+            ),
+            "The tanh in `decode` stands one layer too early: a ReLU comes after `decoder_hidden`, and the tanh after `decoder_out`, where it "
+            "holds the pixels in [-1, 1].",
+        ),
+        Mistake(
+            _network(
+                decode=lambda self, latents: _picture(
+                    self, torch.tanh(self.decoder_out(torch.tanh(self.decoder_hidden(latents))))
+                )
+            ),
+            "You put a tanh where a ReLU belongs, after `decoder_hidden`: the only tanh is the one at the end of `decode`.",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, 2 * torch.sigmoid(_pixels(self, latents)) - 1)),
+            "You end `decode` with 2 sigmoid(a) - 1. The range is right, but this is tanh(a / 2), half as steep as the tanh(a) that is asked for.",
+        ),
+        Mistake(
+            _network(decode=lambda self, latents: _picture(self, F.relu(_pixels(self, latents)))),
+            "You end `decode` with a ReLU in place of the tanh: then no pixel is below 0, so paper (-1) can never be drawn, and nothing keeps ink below 1.",
+        ),
+        Mistake(
+            _network(encode=lambda self, images: self.encoder_out(torch.tanh(self.encoder_hidden(images.flatten(1))))),
+            "You put a tanh where a ReLU belongs, after `encoder_hidden`: the only tanh is the one at the end of `decode`.",
+        ),
     ),
 )
 
@@ -273,6 +300,30 @@ reconstruction_loss = Check(
         Mistake(
             lambda x, y: F.binary_cross_entropy(x, y),
             "Binary cross-entropy wants values in [0, 1], and pictures here are in [-1, 1]: this exercise asks for the squared error.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().sum() / y.shape[1],
+            "You divided by images.shape[1], the number of channels: the batch is the first axis, images.shape[0] or len(images).",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().sum(-1).mean(),
+            "You summed over one row of pixels only (the last axis), and averaged over the rest: all values of a picture are summed. flatten(1) joins them.",
+        ),
+        Mistake(
+            lambda x, y: (x - y).square().flatten(1).sum(1).mean().sqrt(),
+            "You took the root at the end: the loss is the mean *squared* norm, so no root.",
+        ),
+        Mistake(
+            lambda x, y: (x - (y + 1) / 2).square().flatten(1).sum(1).mean(),
+            "You brought `images` to [0, 1] and left `reconstruction` in [-1, 1]: both come in [-1, 1], so compare them as they are.",
+        ),
+        Mistake(
+            lambda x, y: ((x + 1) / 2 - y).square().flatten(1).sum(1).mean(),
+            "You brought `reconstruction` to [0, 1] and left `images` in [-1, 1]: both come in [-1, 1], so compare them as they are.",
+        ),
+        Mistake(
+            lambda x, y: ((x - y) / 2).square().flatten(1).sum(1).mean(),
+            "You brought both pictures to [0, 1]: that halves each difference, and so the loss is a quarter. Compare them as they are, in [-1, 1].",
         ),
     ),
 )
@@ -432,7 +483,8 @@ train_step = Check(
         ),
         Mistake(
             _step_without_graph,
-            "The model runs under torch.no_grad(): then there is no graph for backward() to go through.",
+            "There is no graph for backward() to go through: either the model runs under torch.no_grad(), or you cut its output off with "
+            "detach() or .data. Take that away, and the gradients find their way to the weights.",
         ),
         Mistake(
             _step_with_own_optimizer,
@@ -441,6 +493,15 @@ train_step = Check(
         Mistake(
             _step_returning_mean,
             "You divide the returned loss by the batch size once more: `reconstruction_loss` is already a mean over the batch.",
+        ),
+        Mistake(
+            _step("loss", "backward", "step", "zero_grad"),
+            "zero_grad() comes last: then the first step still adds to whatever gradients are there when your loop begins, left by another loop or "
+            "a look at them. Forget first, then compute.",
+        ),
+        Mistake(
+            _step("zero_grad", "loss", "backward", "step", value=lambda x, y: F.mse_loss(x, y, reduction="sum")),
+            "You summed the loss over the batch: average over the pictures, as `reconstruction_loss` does, or a larger batch makes larger steps.",
         ),
     ),
 )
@@ -579,6 +640,18 @@ pca = Check(
             lambda x, k: (_svd(x)[2][:k], x.mean(0)),
             "The two results are swapped: first the mean, then the components.",
         ),
+        Mistake(
+            lambda x, k: ((x - x.mean(0)).mean(0), _svd(x)[2][:k]),
+            "You took the mean after centring, where it is 0: keep the mean of the pictures as they came, before it is taken off.",
+        ),
+        Mistake(
+            lambda x, k: _pca_by_eigh(x, lambda v: v.flip(0)[:k]),
+            "You took rows of the matrix of eigenvectors: torch.linalg.eigh gives them in its *columns*, so turn the order of the columns, and transpose.",
+        ),
+        Mistake(
+            lambda x, k: _pca_by_eigh(x, lambda v: v[:k]),
+            "You took the first rows of the matrix of eigenvectors: torch.linalg.eigh gives them in its *columns*, from small variance to large.",
+        ),
     ),
 )
 
@@ -685,6 +758,19 @@ principal_angles = Check(
             lambda a, b: torch.acos(torch.linalg.svdvals(torch.linalg.qr(a).Q.T @ b).clamp(-1, 1)),
             "Only one of the two bases is orthonormal: do the QR decomposition of b as well.",
         ),
+        Mistake(
+            lambda a, b: torch.acos(_overlap(a, b).diagonal().clamp(-1, 1)).sort().values,
+            "You measured angles between single basis vectors, pair by pair, and sorted them: they depend on which basis was chosen. The singular values "
+            "of Qa^T Qb do not.",
+        ),
+        Mistake(
+            lambda a, b: torch.linalg.svdvals(torch.acos(_overlap(a, b).clamp(-1, 1))),
+            "You took acos of the entries of Qa^T Qb, and singular values after that: first the singular values, which are the cosines, then acos.",
+        ),
+        Mistake(
+            lambda a, b: torch.linalg.svdvals(torch.acos(_overlap(a, b).clamp(-1, 1))).flip(0),
+            "You took acos of the entries of Qa^T Qb, and singular values of the result: first the singular values, which are the cosines, then acos.",
+        ),
     ),
 )
 
@@ -784,6 +870,19 @@ resize_convolution = Check(
             lambda x, w, b: F.conv2d(_enlarged(x), w, b, padding=1, stride=2),
             "stride=2 makes the picture small again: convolve with stride 1.",
         ),
+        Mistake(
+            lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1),
+            "F.conv_transpose2d is the transposed convolution that is to be replaced here (and it would want the two channel axes of `weight` swapped): "
+            "first repeat each value (nearest), then use an ordinary F.conv2d.",
+        ),
+        Mistake(
+            lambda x, w, b: nn.Conv2d(w.shape[1], w.shape[0], 3, padding=1)(_enlarged(x)),
+            "You make a new nn.Conv2d, with random weights of its own: use the `weight` and `bias` that are given, F.conv2d(..., weight, bias, padding=1).",
+        ),
+        Mistake(
+            lambda x, w, b: F.conv2d(x.repeat_interleave(2, 1).repeat_interleave(2, 2), w, b, padding=1),
+            "You enlarged along the wrong axes, so that the number of channels no longer fits `weight`: axis 1 holds the channels, height and width are axes 2 and 3.",
+        ),
     ),
 )
 
@@ -792,6 +891,12 @@ resize_convolution = Check(
 
 def _code(draw: Draw, batch: int, latents: int) -> tuple[Tensor, Tensor]:
     return draw.normal(batch, latents), draw.uniform(batch, latents, low=-2.0, high=1.5)
+
+
+def _extreme(draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+    """Means of 0, log-variances from -24 to 9, and noise that is never small."""
+    noise = torch.sign(draw.normal(4, 6)) * draw.uniform(4, 6, low=0.5, high=1.5)
+    return torch.zeros(4, 6), torch.linspace(-24, 9, 24).view(4, 6), noise
 
 
 reparameterize = Check(
@@ -805,6 +910,12 @@ reparameterize = Check(
         Case("3 codes of 5 numbers", lambda draw: (*_code(draw, 3, 5), draw.normal(3, 5))),
         Case("1 code of 2 numbers", lambda draw: (*_code(draw, 1, 2), draw.normal(1, 2))),
         Case("variance 1", lambda draw: (draw.normal(4, 3), torch.zeros(4, 3), draw.normal(4, 3))),
+        Case(
+            "very small and very large variances",
+            _extreme,
+            "All is right but for very small or very large variances: a clamp, or a small constant that you add, changes these. A log-variance may be any "
+            "number, and exp(log_variance / 2) needs no protection.",
+        ),
     ),
     hidden_cases=(
         Case("no noise", lambda draw: (*_code(draw, 2, 4), torch.zeros(2, 4))),
@@ -886,6 +997,19 @@ reparameterize = Check(
         Mistake(
             _without_gradient(vae.reparameterize),
             "The values are right, but no gradient passes (no_grad, detach or .data): letting it pass is the whole point of the trick.",
+        ),
+        Mistake(
+            lambda m, v, e: m + v.exp() / 2 * e,
+            "You halved after the exp: that is half the variance. Halve *inside*, exp(log_variance / 2), which is its root.",
+        ),
+        Mistake(
+            lambda m, v, e: (e - m) / (v / 2).exp(),
+            "You took off the mean and divided by the standard deviation: that standardises a draw. Here the reverse is asked, from standard noise to a "
+            "draw: mean + standard deviation x noise.",
+        ),
+        Mistake(
+            lambda m, v, e: m + (v.clamp(-10, 2) / 2).exp() * e,
+            "You clamp the log-variance to [-10, 2]: beyond these it is then wrong, and no gradient flows. A log-variance may be any number.",
         ),
     ),
 )
@@ -971,7 +1095,8 @@ kl_divergence = Check(
         ),
         Mistake(
             lambda m, v: 0.5 * (m.square() + (2 * v).exp() - 2 * v - 1).sum(1),
-            "You read log_variance as the log of the standard deviation: it is the log of the *variance*, so there is no factor 2.",
+            "You took exp(log_variance) for the standard deviation, or log_variance for the log of the standard deviation: it is the *variance*. The "
+            "standard deviation, which torch.distributions.Normal takes, is exp(log_variance / 2).",
         ),
         Mistake(
             lambda m, v: 0.5 * (m.square() + v.exp().square() - v - 1).sum(1),
@@ -1029,6 +1154,18 @@ kl_divergence = Check(
             _without_gradient(vae.kl_divergence),
             "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
         ),
+        Mistake(
+            lambda m, v: 0.5 * (m.square() + v.exp() - 0.5 * v - 1).sum(1),
+            "You subtracted log sigma: the equation has log sigma *squared*, which is log_variance itself, without a half of its own.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * m.square() + (0.5 * (v.exp() - v - 1)).sum(1),
+            "The mean squared stands outside of the sum: put all four terms into one bracket, and sum that over the latent dimensions.",
+        ),
+        Mistake(
+            lambda m, v: 0.5 * m.square() + (v.exp() - v - 1).sum(1),
+            "The mean squared (with the half) stands outside of the sum: put all four terms into one bracket, sum it over the latent dimensions, and halve that.",
+        ),
     ),
 )
 
@@ -1077,7 +1214,12 @@ elbo = Check(
         Case("3 pictures of 4x4, beta left out", lambda draw: _bound_cases(draw, (3, 1, 4, 4), 2)),
         Case("2 pictures of 3 channels, beta 4", lambda draw: _bound_cases(draw, (2, 3, 3, 5), 4, 4.0)),
         Case("1 picture, beta 0.5", lambda draw: _bound_cases(draw, (1, 1, 5, 4), 3, 0.5)),
-        Case("a decoder that is very sure, and wrong in two pixels", _sure),
+        Case(
+            "a decoder that is very sure, and wrong in two pixels",
+            _sure,
+            "All is right but where the decoder is very sure, and wrong. There the sigmoid rounds to 0 or 1, and an epsilon or a clamp in front of the logarithm "
+            "caps what the mistake costs. Work with the logits: F.binary_cross_entropy_with_logits is exact.",
+        ),
     ),
     hidden_cases=(
         Case("4 pictures, beta 0", lambda draw: _bound_cases(draw, (4, 1, 3, 3), 5, 0.0)),
@@ -1206,6 +1348,44 @@ elbo = Check(
             _without_gradient(_elbo),
             "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
         ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, x + 1 / 2).sum(1)),
+            "Brackets are missing: images + 1 / 2 adds a half. From [-1, 1] to [0, 1] it is (images + 1) / 2.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy((x + 1) / 2, l).sum(1)),
+            "The arguments are swapped: F.binary_cross_entropy_with_logits takes the logits first, then the targets.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: ((x + 1) / 2 * (F.logsigmoid(l) + F.logsigmoid(-l))).flatten(1).sum(1)),
+            "The second term has the wrong factor: ink counts with t, paper with 1 - t.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, (1 - x) / 2).sum(1)),
+            "Ink and paper are swapped: (1 - images) / 2 is the share of paper. Ink is +1 in a picture, so its share is (images + 1) / 2.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -_cross_entropy(l, (x + 1) / 2).sum() / len(l)),
+            "You averaged the cross-entropy over the batch: one number for each picture is asked for, so flatten(1) and sum over dim=1.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: (
+                vae.bernoulli_log_likelihood(l, x) - beta * vae.kl_divergence(m, (v / 2).exp())
+            ),
+            "You gave the standard deviation to kl_divergence: it takes the log-variance, as the encoder gives it.",
+        ),
+        Mistake(
+            lambda l, x, m, v, beta=1.0: vae.bernoulli_log_likelihood(l, x) - beta * vae.kl_divergence(m, v.exp()),
+            "You gave the variance to kl_divergence: it takes the log-variance, as the encoder gives it.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -(l - x).square().flatten(1).sum(1)),
+            "You took the squared error between logits and pictures: a pixel is a coin here, so its log-likelihood is minus the binary cross-entropy.",
+        ),
+        Mistake(
+            _elbo_of(lambda l, x: -(l - (x + 1) / 2).square().flatten(1).sum(1)),
+            "You took the squared error between logits and ink: a pixel is a coin here, so its log-likelihood is minus the binary cross-entropy.",
+        ),
     ),
 )
 
@@ -1312,6 +1492,12 @@ def _labelled(draw: Draw, batch: int, features: int, num_classes: int, highest: 
     return draw.normal(batch, features), draw.integers(highest, batch), num_classes
 
 
+def _all_labels_in_each_row(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    label = features.new_zeros(len(features), num_classes)
+    label[:, labels] = 1
+    return torch.cat([features, label], 1)
+
+
 append_label = Check(
     name="append_label",
     signature=("features", "labels", "num_classes"),
@@ -1399,6 +1585,14 @@ append_label = Check(
             lambda x, y, n: torch.cat([x, _one_hot(y, n)], 1).long(),
             "The result has become integers, and the features are rounded: turn the label to the dtype of the features, not the other way.",
         ),
+        Mistake(
+            _all_labels_in_each_row,
+            "You set the places of *all* labels in every row: z[:, labels] takes each row with each label. Row n gets its own label only, z[arange(n), labels].",
+        ),
+        Mistake(
+            lambda x, y, n: torch.cat([x, F.one_hot(y - 1, n).to(x.dtype)], 1),
+            "You took 1 off the labels, and label 0 became -1: they start at 0 already, so give them to F.one_hot as they are.",
+        ),
     ),
 )
 
@@ -1409,6 +1603,26 @@ def _weights(draw: Draw, samples: int, batch: int, around: float = -3.0) -> tupl
 
 def _importance_weighted_bound(log_joint: Tensor, log_posterior: Tensor) -> Tensor:
     return torch.logsumexp(log_joint - log_posterior, dim=0) - math.log(log_joint.shape[0])
+
+
+def _far_apart(draw: Draw) -> tuple[Tensor, Tensor]:
+    """3 samples of 4 pictures; pictures lie hundreds of nats apart, and so do the draws of each; some are below -1000."""
+    pictures = torch.tensor([150.0, -90.0, -800.0, -1600.0])
+    draws = torch.stack(
+        [torch.tensor([0.0, -230.0, -410.0])[torch.randperm(3, generator=draw.generator)] for _ in range(4)]
+    )
+    log_joint, log_posterior = _weights(draw, 3, 4)
+    return log_joint + pictures + draws.T, log_posterior
+
+
+def _shifted(shift: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The bound by hand: `shift` of the log weights is taken off before the exp, and added back after the log."""
+
+    def bound(log_joint: Tensor, log_posterior: Tensor) -> Tensor:
+        log_weights = log_joint - log_posterior
+        return shift(log_weights) + (log_weights - shift(log_weights)).exp().mean(0).log()
+
+    return bound
 
 
 importance_weighted_bound = Check(
@@ -1424,6 +1638,12 @@ importance_weighted_bound = Check(
         Case("5 samples of 3 pictures", lambda draw: _weights(draw, 5, 3)),
         Case("3 samples of 4 pictures, hundreds of nats", lambda draw: _weights(draw, 3, 4, -700.0)),
         Case("4 samples of 4 pictures", lambda draw: _weights(draw, 4, 4)),
+        Case(
+            "3 samples of 4 pictures, both hundreds of nats apart",
+            _far_apart,
+            "All is right but where pictures or draws lie hundreds of nats apart: exp rounds to 0 there, or overflows. What is taken off before the exp, and "
+            "added back after the log, has to be each picture's own largest log weight; torch.logsumexp(..., dim=0) does so by itself.",
+        ),
         Case("1 sample: the ELBO itself", lambda draw: _weights(draw, 1, 2)),
     ),
     hidden_cases=(
@@ -1508,6 +1728,44 @@ importance_weighted_bound = Check(
         Mistake(
             _without_gradient(_importance_weighted_bound),
             "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
+        ),
+        Mistake(
+            _shifted(lambda w: w.max()),
+            "You take off one maximum for all pictures: where another picture lies hundreds of nats below, its weights still round to 0. Each "
+            "picture needs its own, log_weights.amax(dim=0); torch.logsumexp does that by itself.",
+        ),
+        Mistake(
+            _shifted(lambda w: w.mean()),
+            "You take off the mean over everything: a log weight hundreds of nats above it still overflows, one below rounds to 0. Take off each "
+            "picture's *largest* log weight, or use torch.logsumexp.",
+        ),
+        Mistake(
+            _shifted(lambda w: w.mean(0)),
+            "You take off each picture's mean: a draw hundreds of nats above it still overflows. Take off its *largest* log weight, or use torch.logsumexp.",
+        ),
+        Mistake(
+            lambda j, q: (j - q).double().exp().mean(0).log().to(j.dtype),
+            "float64 only moves the limit: below -745 nats exp rounds to 0 there as well, and above 709 it overflows. Add up in log space with torch.logsumexp.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) - (j - q).amax(0) - math.log(len(j)),
+            "You took off the largest log weight and did not add it back: what is divided out before the mean has to come back after the log.",
+        ),
+        Mistake(
+            lambda j, q: (j - q).exp().mean(0),
+            "The log is missing: this is the mean of the weights, and the bound is the log of it (added up with torch.logsumexp).",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) - math.log2(len(j)),
+            "You subtracted log2 of the number of samples: nats are asked for, so the natural logarithm, math.log.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) - math.log(max(len(j) - 1, 1)),
+            "You divided by one sample less, as for a variance: the mean of S weights is their sum divided by S.",
+        ),
+        Mistake(
+            lambda j, q: torch.logsumexp(j - q, 0) - math.log1p(len(j)),
+            "You divided by one sample too many: math.log1p(S) is log(1 + S), and the mean needs log S.",
         ),
     ),
 )

@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -69,10 +69,12 @@ class Case:
     Args:
         name: what the reader is told of it: "3 codes of 5 numbers".
         make: builds what is asked from a `Draw`: the arguments in order (a tuple), or a whole request.
+        alone: what to say to an answer that is wrong in this case and right in all others.
     """
 
     name: str
     make: Callable[[Draw], tuple[Any, ...] | Request]
+    alone: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,10 @@ class Check:
         """What is wrong with `answers` to the requests of `tried(hidden)`, or None."""
         names = [name for name, _ in self.tried(hidden)]
         expected = known_answers(self, self.reference, hidden)
-        for aspect in (_failure, _nothing, _kind, _shape, _dtype, _device, self._flow, self._value, _slope, _changed):
+        answers = [
+            replace(got, value=_fitted(got.value, right.value)) for right, got in zip(expected, answers, strict=True)
+        ]
+        for aspect in self._aspects():
             for name, right, got in zip(names, expected, answers, strict=True):
                 found = aspect(right, got, self)
                 if found is None:
@@ -160,7 +165,10 @@ class Check:
                     found = _with_hint(found, got.failure, self)
                 sentence = None if got.failure is not None and got.failure.unwritten else self.mistake(answers, hidden)
                 general = self._relation(expected, answers) if aspect == self._value else None
-                general = general or (_DRAWS if got.drew and not right.drew and aspect == self._value else None)
+                draws = got.drew and not right.drew and aspect in (self._flow, self._value)
+                general = general or (_DRAWS if draws else None)
+                if sentence is None and got.failure is None:
+                    sentence = self._alone(names, expected, answers)
                 first, details = found
                 if sentence or general:
                     details = details if first == _DIFFERS else [("Found", first), *details]
@@ -169,6 +177,21 @@ class Check:
                     self.name, first, [("Case", name), *details, *self._where(recognised=sentence is not None)]
                 )
         return None
+
+    def _aspects(self) -> tuple[Callable[[Answer, Answer, "Check"], "Finding"], ...]:
+        """What is looked at, in the order in which a teacher would."""
+        kinds = (_failure, _nothing, _kind, _shape, _dtype, _device)
+        return (*kinds, self._flow, self._value, _slope, _changed, _order)
+
+    def _alone(self, names: Sequence[str], expected: Sequence[Answer], answers: Sequence[Answer]) -> str | None:
+        """What to say where only one case, or cases that share a sentence, are wrong."""
+        sentences = {case.name: case.alone for case in self.cases + self.hidden_cases}
+        wrong = {
+            sentences[name]
+            for name, right, got in zip(names, expected, answers, strict=True)
+            if any(aspect(right, got, self) is not None for aspect in self._aspects())
+        }
+        return wrong.pop() or None if len(wrong) == 1 else None
 
     def mistake(self, answers: Sequence[Answer], hidden: bool = False) -> str | None:
         """The sentence of the known mistake that gives `answers`: alike in everything, or else in its values."""
@@ -265,11 +288,14 @@ class Check:
         name, expected, came = difference
         if not torch.isfinite(came).all() and torch.isfinite(expected).all():
             return (self.not_a_number, [("Expected", name + numbers(expected)), ("Got", name + numbers(came))])
-        details = [("Expected", name + numbers(expected)), ("Got", name + numbers(came))]
+        digits = _digits(expected, came, self.relative, self.absolute)
+        details = [("Expected", name + numbers(expected, digits)), ("Got", name + numbers(came, digits))]
         if expected.numel() > _SHOWN:
             gap = (expected.double() - came.double()).abs()
             place = [int(i) for i in torch.unravel_index(gap.nan_to_num(0).argmax(), gap.shape)]
-            there = f"{_rounded(came[tuple(place)].item())} where {_rounded(expected[tuple(place)].item())} belongs"
+            a, b = expected[tuple(place)], came[tuple(place)]
+            digits = _digits(a, b, self.relative, self.absolute)
+            there = f"{_rounded(b.item(), digits)} where {_rounded(a.item(), digits)} belongs"
             details.append(("Largest", f"difference at {place}: {there}"))
         return (_DIFFERS, details)
 
@@ -288,25 +314,22 @@ class Check:
     def _relation(self, expected: Sequence[Answer], answers: Sequence[Answer]) -> str | None:
         """A factor or a constant between what was expected and what came, if there is one that holds everywhere."""
         if any(answer.failure is not None for answer in answers) or self.align is not None:
-            return None
+            return None  # kinds and shapes have been found equal before
         pairs = []
         for right, got in zip(expected, answers, strict=True):
-            pairs += [
-                (_as_tensor(a), _as_tensor(b))
-                for (_, a), (_, b) in zip(_leaves(right.value), _leaves(got.value), strict=True)
-            ]
-        right_all = torch.cat([a.double().flatten() for a, _ in pairs])
-        got_all = torch.cat([b.double().flatten() for _, b in pairs])
+            leaves = [[_as_tensor(leaf).double().flatten() for _, leaf in _leaves(of.value)] for of in (right, got)]
+            pairs.append([torch.cat(parts) for parts in leaves])
+        right_all, got_all = (torch.cat(values) for values in zip(*pairs, strict=True))
         if not (torch.isfinite(got_all).all() and torch.isfinite(right_all).all()) or len(right_all) < 4:
             return None
         factor = ((right_all @ got_all) / (right_all @ right_all).clamp(min=1e-12)).item()
-        scale = right_all.abs().max().item()
-        if abs(factor) > 1e-3 and _close(got_all, factor * right_all, 1e-3, 1e-3 * scale):
-            if abs(factor + 1) < 1e-3:
+        if abs(factor) > 1e-3 and all(_falls_short(a, b, factor * a) for a, b in pairs):
+            if _rounded(factor) == "-1":
                 return "Your result is exactly the negative of the right one: look for a turned sign."
-            return f"Your result is {_rounded(factor)} times the right one, in every case: look for a missing or extra factor."
+            if _rounded(factor) != "1":
+                return f"Your result is {_rounded(factor)} times the right one, in every case: look for a missing or extra factor."
         shift = (got_all - right_all).mean().item()
-        if _close(got_all - shift, right_all, 1e-3, 1e-3 * scale):
+        if all(_falls_short(a, b, a + shift) for a, b in pairs):
             return f"Your result differs from the right one by the same amount everywhere ({_rounded(shift)}): look for a missing or extra constant."
         return None
 
@@ -336,16 +359,16 @@ def known_answers(check: Check, function: Callable[..., Any], hidden: bool) -> l
 Finding = tuple[str, list[tuple[str, str]]] | None
 
 _DIFFERS = "It runs, and type and shape are right, but the values are not."
-_DRAWS = "Your code draws random numbers of its own: all randomness must come in through the arguments, or no result can be repeated."
+_DRAWS = "Your code draws random numbers of its own (a new layer does that too): all randomness must come in through the arguments, or no result can be repeated."
 _SHOWN = 6
 
 
-def numbers(tensor: Tensor) -> str:
-    """A tensor in a few rounded numbers: "[1.25, -0.5, 3]", and its shape if there are more."""
+def numbers(tensor: Tensor, digits: int = 4) -> str:
+    """A tensor in a few numbers rounded to `digits` digits: "[1.25, -0.5, 3]", and its shape if there are more."""
     if tensor.dim() == 0:
-        return _rounded(tensor.item())
+        return _rounded(tensor.item(), digits)
     flat = tensor.flatten()
-    shown = ", ".join(_rounded(value) for value in flat[:_SHOWN].tolist())
+    shown = ", ".join(_rounded(value, digits) for value in flat[:_SHOWN].tolist())
     return (
         f"[{shown}]"
         if len(flat) <= _SHOWN and tensor.dim() == 1
@@ -353,10 +376,37 @@ def numbers(tensor: Tensor) -> str:
     )
 
 
-def _rounded(value: Any) -> str:
+def _rounded(value: Any, digits: int = 4) -> str:
     if isinstance(value, (bool, int, complex)):
         return str(value)
-    return str(value) if not math.isfinite(value) else f"{value:.4g}"
+    return str(value) if not math.isfinite(value) else f"{value:.{digits}g}"
+
+
+def _digits(expected: Tensor, came: Tensor, relative: float, absolute: float) -> int:
+    """How many digits it takes to see each difference among the numbers that are shown: at least 4."""
+    if expected.shape != came.shape:
+        return 4
+    shown = zip(expected.flatten()[:_SHOWN], came.flatten()[:_SHOWN], strict=True)
+    different = [(a.item(), b.item()) for a, b in shown if not _close(a, b, relative, absolute)]
+    enough = (d for d in range(4, 10) if all(_rounded(a, d) != _rounded(b, d) for a, b in different))
+    return next(enough, 10)
+
+
+def _falls_short(right: Tensor, got: Tensor, explained: Tensor) -> bool:
+    """Whether `explained` is much closer to `got` than `right` is: to rounding, and to a hundredth of the way."""
+    rounding = 1e-5 * right.abs().max().item() + 1e-6 if len(right) else 0.0
+    left = (got - explained).abs()
+    return bool((left <= rounding).all() and (left <= 0.01 * (got - right).abs() + 0.1 * rounding).all())
+
+
+def _fitted(value: Any, right: Any) -> Any:
+    """`value` with tuples in place of lists where `right` has tuples: the difference is none to a reader."""
+    if isinstance(right, tuple) and isinstance(value, (tuple, list)):
+        rest = itertools.chain(right, itertools.repeat(None))
+        return tuple(_fitted(item, its) for item, its in zip(value, rest, strict=False))
+    if isinstance(right, dict) and isinstance(value, dict):
+        return {key: _fitted(item, right.get(key)) for key, item in value.items()}
+    return value
 
 
 def _check_name(name: str) -> str:
@@ -433,6 +483,7 @@ _HINTS = {
     "must have same number of dimensions": "The two tensors differ in their number of dimensions: x[:, None] adds one.",
     "Sizes of tensors must match": "torch.cat joins along one dimension, and all others must agree. Print the shapes just before this line.",
     "Dimension out of range": "This tensor has fewer dimensions than the `dim` that you name. Print its shape just before this line.",
+    "Given transposed=1, weight of size": "A transposed convolution takes its weight as (in_channels, out_channels, height, width), an ordinary one as (out_channels, in_channels, height, width).",
     "is invalid for input of size": "The number of values does not fit the shape that you ask for. Keep the batch: x.flatten(1), x.unflatten(1, ...).",
     "Expected all tensors to be on the same device": "Make new tensors where the arguments are: torch.zeros_like(x), or device=x.device.",
     "positional argument": "Keep the arguments of the exercise, in their order.",
@@ -572,11 +623,16 @@ def _slope(right: Answer, got: Answer, check: Check) -> Finding:
                 ],
             )
         if expected is not None and not _similar(came, expected):
+            shown = "none"
+            digits = 4
+            if came is not None:
+                digits = _digits(expected, came, 1e-3, 1e-3 * expected.double().abs().nan_to_num(0, 0, 0).max().item())
+                shown = f"gradient {numbers(came, digits)}"
             return (
                 f"The values are right, but the gradient with respect to `{name}` is not: part of the way back is cut, or a value was put in by hand.",
                 [
-                    ("Expected", f"gradient {numbers(expected)}"),
-                    ("Got", "none" if came is None else f"gradient {numbers(came)}"),
+                    ("Expected", f"gradient {numbers(expected, digits)}"),
+                    ("Got", shown),
                 ],
             )
     return None
@@ -589,4 +645,15 @@ def _changed(right: Answer, got: Answer, check: Check) -> Finding:
     return (
         f"The result is right, but your code changes {names} in place: whoever called it would find other data than before.",
         [("Expected", "x + y in place of x += y or x.add_(y), and no x[...] = on an argument")],
+    )
+
+
+def _order(right: Answer, got: Answer, check: Check) -> Finding:
+    if not {"zero_grad", "backward"} <= set(got.events) or "zero_grad" not in right.events:
+        return None
+    if got.events.index("zero_grad") < got.events.index("backward"):
+        return None
+    return (
+        "The numbers are right, but only because no gradients were there at the start: zero_grad() comes after backward().",
+        [("Expected", "zero_grad() before backward(), in the first step as well")],
     )
