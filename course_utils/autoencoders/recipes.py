@@ -1,7 +1,10 @@
 """What chapter 01 trains: an autoencoder, VAEs for glyphs, scenes and digits, VQ-VAEs, and priors over their codes."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from course_utils import runtime
 from course_utils.autoencoders.autoencoder import Autoencoder, AutoencoderConfig, pca
@@ -366,6 +369,7 @@ def _sample_autoencoder(model: Autoencoder, count: int, generator: torch.Generat
 # --- discrete latents ------------------------------------------------------------------------------------------------
 
 CHUNK = 250  # pictures that a network sees at once where it is measured
+ENCODED = 30_000  # scenes of one object whose tokens are computed before the prior over them is trained
 GALLERY = 5000  # training pictures that drawn ones are compared with; fewer of the larger ones
 
 
@@ -435,15 +439,47 @@ def _vqvae2_player_on_scenes(model: VQVAE2) -> Player:
 def prior_player(
     prior: PixelCNN | HierarchicalPrior, autoencoder: VQVAE | VQVAE2, learning_rate: float = 2e-3
 ) -> Player:
-    """A prior that learns the codes which a trained autoencoder gives to the pictures of each batch."""
+    """A prior without labels that learns the codes which a trained autoencoder gives to the pictures of each batch."""
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         with torch.no_grad():
             grids = autoencoder.indices(batch["image"])
-        labels = batch["label"] if prior.config.num_classes else None
-        return prior.loss(*(grids if isinstance(grids, tuple) else (grids,)), labels), {}
+        return prior.loss(*(grids if isinstance(grids, tuple) else (grids,))), {}
 
     return Player("prior", prior, objective, learning_rate=learning_rate, ema_decay=0.998)
+
+
+class EncodedScenes(Dataset):
+    """Scenes of one object as the tokens of `vqvae2-scenes`: `top` (batch, 8, 8), `bottom` (batch, 16, 16) and `label` (batch,), int64.
+
+    All are encoded at the start, once: the prior meets each scene many times.
+    """
+
+    def __init__(self, length: int):
+        autoencoder, data = (
+            load(VQVAE2_SCENES),
+            Scenes("train", 64, length=length, fields=("image", "label"), objects=1),
+        )
+        parts = [data[range(start, min(start + 1000, length))] for start in range(0, length, 1000)]
+        grids = [encoded(autoencoder, part["image"]) for part in parts]
+        self.top, self.bottom = (torch.cat(grid).short() for grid in zip(*grids, strict=True))
+        self.label = torch.cat([part["label"] for part in parts])
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        chosen = torch.as_tensor(indices)
+        return {"top": self.top[chosen].long(), "bottom": self.bottom[chosen].long(), "label": self.label[chosen]}
+
+
+def _hierarchical_player(prior: HierarchicalPrior) -> Player:
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        nats = prior.log_likelihoods(batch["top"], batch["bottom"], batch["label"])
+        logs = {"top_nats": -nats.top.mean(), "bottom_nats": -nats.bottom.mean()}
+        return prior.loss_of(nats), logs
+
+    return Player("prior", prior, objective, learning_rate=3e-3, ema_decay=0.998)
 
 
 def _generator_quality(drawn: Tensor, images: Tensor, train: Tensor) -> dict[str, float]:
@@ -777,9 +813,9 @@ VQVAE2_PRIOR_SCENES = Recipe(
             bottom_layers=5,
         )
     ),
-    players=lambda model: prior_player(model, load(VQVAE2_SCENES)),
-    loader=lambda: loader(Scenes("train", 64, fields=("image", "label"), objects=1), 32),
-    steps={"smoke": 3, "cpu": 2_000, "gpu": 60_000},
+    players=_hierarchical_player,
+    loader=lambda: loader(EncodedScenes(ENCODED), 32),
+    steps={"smoke": 3, "cpu": 5_000, "gpu": 60_000},
     metrics=_vqvae2_prior_metrics,
     targets={"readable": Target(at_least=0.8), "class_accuracy": Target(at_least=0.8)},
     samples=1000,

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.autoencoders.pixelcnn import PixelCNN, PixelCNNConfig
-from course_utils.autoencoders.vqvae import VectorQuantizer
+from course_utils.autoencoders.vqvae import Quantized, VectorQuantizer
 from course_utils.hub import HubModel, config_coders
 from course_utils.layers import ResidualBlock, ResizeConvolution, check_images, doublings, halvings, norm
 
@@ -105,27 +105,31 @@ class VQVAE2(nn.Module, HubModel, coders=config_coders(VQVAE2Config)):
             nn.Conv2d(2 * code_dim, width, 3, padding=1), *blocks(), *doublings(config.widths, config.in_channels)
         )
 
-    def terms(self, images: Tensor) -> HierarchicalTerms:
-        """One pass with all that the loss, and the updates of the codebooks, are made of (algorithm 1).
+    def encode(self, images: Tensor) -> tuple[Quantized, Quantized, Grids]:
+        """Both grids quantised, top and bottom, and the features that they were made of (algorithm 1).
 
         Raises:
             ValueError: if the pictures have another shape than the config says.
         """
         check_images(images, self.config.in_channels, self.config.image_size)
         fine = self.encode_bottom(images)
-        top = self.encode_top(fine)
-        top_codes, top_indices, top_loss = self.quantizer_top(top)
-        bottom = self.to_bottom(torch.cat([fine, self.decode_top(top_codes)], dim=1))
-        bottom_codes, bottom_indices, bottom_loss = self.quantizer_bottom(bottom)
-        reconstruction = self.decode(Grids(top_codes, bottom_codes))
+        top_features = self.encode_top(fine)
+        top = self.quantizer_top(top_features)
+        bottom_features = self.to_bottom(torch.cat([fine, self.decode_top(top.vectors)], dim=1))
+        return top, self.quantizer_bottom(bottom_features), Grids(top_features, bottom_features)
+
+    def terms(self, images: Tensor) -> HierarchicalTerms:
+        """One pass with all that the loss, and the updates of the codebooks, are made of."""
+        top, bottom, features = self.encode(images)
+        reconstruction = self.decode(Grids(top.vectors, bottom.vectors))
         error = F.mse_loss(reconstruction.float(), images)
-        return HierarchicalTerms(
-            reconstruction, error, top_loss + bottom_loss, Grids(top, bottom), Grids(top_indices, bottom_indices)
-        )
+        indices = Grids(top.indices, bottom.indices)
+        return HierarchicalTerms(reconstruction, error, top.loss + bottom.loss, features, indices)
 
     def indices(self, images: Tensor) -> Grids:
         """Pictures as two grids of tokens, `top` (batch, h, w) and `bottom` (batch, 2h, 2w), int64 in [0, num_codes)."""
-        return self.terms(images).indices
+        top, bottom, _ = self.encode(images)
+        return Grids(top.indices, bottom.indices)
 
     def decode(self, codes: Grids) -> Tensor:
         """The mean of p(x | codes), (batch, channels, height, width); a little outside of [-1, 1] at times."""
@@ -147,8 +151,8 @@ class VQVAE2(nn.Module, HubModel, coders=config_coders(VQVAE2Config)):
     @torch.no_grad()
     def start(self, images: Tensor) -> None:
         """Begin with codebooks of encoded `images` (batch, channels, height, width)."""
-        self.quantizer_top.start(self.terms(images).features.top)
-        self.quantizer_bottom.start(self.terms(images).features.bottom)  # which depend on the top codes
+        self.quantizer_top.start(self.encode(images)[2].top)
+        self.quantizer_bottom.start(self.encode(images)[2].bottom)  # which depend on the top codes
 
     def update(self, features: Grids, indices: Grids) -> None:
         """Move both codebooks after a training step; arguments as `terms` gives them."""
@@ -217,8 +221,11 @@ class HierarchicalPrior(nn.Module, HubModel, coders=config_coders(HierarchicalPr
 
     def loss(self, top: Tensor, bottom: Tensor, labels: Tensor | None = None) -> Tensor:
         """Minus the log-likelihood of each grid in nats a value, added up: a scalar. Each prior learns as if it were alone."""
-        losses = self.log_likelihoods(top, bottom, labels)
-        return -losses.top.mean() / top[0].numel() - losses.bottom.mean() / bottom[0].numel()
+        return self.loss_of(self.log_likelihoods(top, bottom, labels))
+
+    def loss_of(self, nats: Grids) -> Tensor:
+        """The loss, from what `log_likelihoods` gave."""
+        return -nats.top.mean() / self.config.top_size**2 - nats.bottom.mean() / (2 * self.config.top_size) ** 2
 
     @torch.inference_mode()
     def sample(

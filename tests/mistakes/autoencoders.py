@@ -163,6 +163,60 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "new layer inside of `encode`",
         ),
         (LAYERS + ENCODE + FORWARD, "AttributeError: 'Autoencoder' object has no attribute 'decode'"),
+        (
+            LAYERS
+            + ENCODE
+            + FORWARD
+            + """
+    def decode(self, latents):
+        h = torch.tanh(self.decoder_hidden(latents))
+        return self.decoder_out(h).unflatten(1, (1, self.image_size, self.image_size))
+""",
+            "one layer too early",
+        ),
+        (
+            LAYERS
+            + ENCODE
+            + FORWARD
+            + """
+    def decode(self, latents):
+        h = torch.tanh(self.decoder_hidden(latents))
+        return torch.tanh(self.decoder_out(h)).unflatten(1, (1, self.image_size, self.image_size))
+""",
+            "where a ReLU belongs, after `decoder_hidden`",
+        ),
+        (
+            LAYERS
+            + ENCODE
+            + FORWARD
+            + """
+    def decode(self, latents):
+        out = self.decoder_out(F.relu(self.decoder_hidden(latents)))
+        return (2 * torch.sigmoid(out) - 1).view(-1, 1, self.image_size, self.image_size)
+""",
+            "this is tanh(a / 2)",
+        ),
+        (
+            LAYERS
+            + ENCODE
+            + FORWARD
+            + """
+    def decode(self, latents):
+        h = F.relu(self.decoder_hidden(latents))
+        return F.relu(self.decoder_out(h)).unflatten(1, (1, self.image_size, self.image_size))
+""",
+            "with a ReLU in place of the tanh",
+        ),
+        (
+            LAYERS
+            + DECODE
+            + FORWARD
+            + """
+    def encode(self, images):
+        return self.encoder_out(torch.tanh(self.encoder_hidden(images.flatten(1))))
+""",
+            "where a ReLU belongs, after `encoder_hidden`",
+        ),
     ],
     "reconstruction_loss": [
         (
@@ -204,6 +258,57 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (
             "def reconstruction_loss(reconstruction, images):\n    return float(((reconstruction - images) ** 2).flatten(1).sum(1).mean())",
             "You return a Python number",
+        ),
+        (
+            """
+def reconstruction_loss(reconstruction, images):
+    return (reconstruction - images).square().sum() / images.shape[1]
+""",
+            "the number of channels",
+        ),
+        (
+            """
+def reconstruction_loss(reconstruction, images):
+    return (reconstruction - images).square().sum(-1).mean()
+""",
+            "one row of pixels only",
+        ),
+        (
+            """
+def reconstruction_loss(reconstruction, images):
+    return (reconstruction - images).square().flatten(1).sum(1).mean().sqrt()
+""",
+            "You took the root at the end",
+        ),
+        (
+            """
+def reconstruction_loss(reconstruction, images):
+    return (reconstruction - (images + 1) / 2).square().flatten(1).sum(1).mean()
+""",
+            "You brought `images` to [0, 1]",
+        ),
+        (
+            """
+def reconstruction_loss(reconstruction, images):
+    reconstruction = reconstruction / 2 + 0.5
+    return F.mse_loss(reconstruction, images, reduction='sum') / len(images)
+""",
+            "You brought `reconstruction` to [0, 1]",
+        ),
+        (
+            """
+def reconstruction_loss(reconstruction, images):
+    a, b = (reconstruction + 1) / 2, (images + 1) / 2
+    return (a - b).square().flatten(1).sum(1).mean()
+""",
+            "You brought both pictures to [0, 1]",
+        ),
+        (
+            """
+def reconstruction_loss(reconstruction, images):
+    return 1.0003 * (reconstruction - images).square().flatten(1).sum(1).mean()
+""",
+            "Hint",
         ),
     ],
     "train_step": [
@@ -336,6 +441,52 @@ def train_step(model, optimizer, images):
 """,
             "no graph for backward()",
         ),
+        (
+            """
+def train_step(model, optimizer, images):
+    optimizer.zero_grad()
+    loss = F.mse_loss(model(images), images, reduction='sum')
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+""",
+            "You summed the loss over the batch",
+        ),
+        (
+            """
+def train_step(model, optimizer, images):
+    optimizer.zero_grad()
+    reconstruction = model(images).detach()
+    loss = autoencoder.reconstruction_loss(reconstruction, images)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+""",
+            "detach() or .data",
+        ),
+        (
+            """
+def train_step(network, opt, batch):
+    out = network(batch)
+    loss = F.mse_loss(out, batch, reduction="sum") / len(batch)
+    loss.backward()
+    opt.step()
+    opt.zero_grad()
+    return loss.detach().numpy().item()
+""",
+            "zero_grad() comes last",
+        ),
+        (
+            """
+def train_step(model, optimizer, images):
+    loss = autoencoder.reconstruction_loss(model(images), images)
+    loss.backward()
+    optimizer.step()
+    model.zero_grad()
+    return loss.item()
+""",
+            "zero_grad() comes last",
+        ),
     ],
     "pca": [
         (
@@ -444,6 +595,43 @@ def pca(images, num_components):
 """,
             "stay in torch",
         ),
+        (
+            """
+def pca(images, num_components):
+    images = images - images.mean(dim=0)
+    mean = images.mean(dim=0)
+    return mean, torch.linalg.svd(images - mean, full_matrices=False).Vh[:num_components]
+""",
+            "after centring, where it is 0",
+        ),
+        (
+            """
+def pca(images, num_components):
+    mean = images.mean(dim=0)
+    x = images - mean
+    w, v = torch.linalg.eigh(x.T @ x / (len(x) - 1))
+    return mean, v.flip(0)[:num_components]
+""",
+            "in its *columns*, so turn",
+        ),
+        (
+            """
+def pca(images, num_components):
+    mean = images.mean(dim=0)
+    x = images - mean
+    w, v = torch.linalg.eigh(x.T @ x)
+    return mean, v[:num_components]
+""",
+            "first rows of the matrix of eigenvectors",
+        ),
+        (
+            """
+def pca(images, num_components):
+    mean = images.mean(dim=0)
+    return [mean, torch.linalg.svd(images, full_matrices=False).Vh[:num_components]]
+""",
+            "You did not centre the data",
+        ),
     ],
     "principal_angles": [
         (
@@ -523,6 +711,30 @@ def principal_angles(a, b):
 """,
             "the largest angle only",
         ),
+        (
+            """
+def principal_angles(a, b):
+    qa, qb = torch.linalg.qr(a).Q, torch.linalg.qr(b).Q
+    return (qa * qb).sum(0).acos().sort().values
+""",
+            "angles between single basis vectors",
+        ),
+        (
+            """
+def principal_angles(a, b):
+    qa, qb = torch.linalg.qr(a).Q, torch.linalg.qr(b).Q
+    return torch.linalg.svdvals((qa.T @ qb).acos())
+""",
+            "took acos of the entries",
+        ),
+        (
+            """
+def principal_angles(a, b):
+    qa, qb = torch.linalg.qr(a).Q, torch.linalg.qr(b).Q
+    return torch.linalg.svdvals((qa.T @ qb).acos()).flip(0)
+""",
+            "took acos of the entries",
+        ),
     ],
     "resize_convolution": [
         (
@@ -588,7 +800,38 @@ def resize_convolution(features, weight, bias):
     layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
     return layer(up)
 """,
-            "no gradient flows from your result back to `weight` and `bias`",
+            "a new nn.Conv2d, with random weights of its own",
+        ),
+        (
+            """
+def resize_convolution(features, weight, bias):
+    return F.conv_transpose2d(features, weight, bias, stride=2, padding=1, output_padding=1)
+""",
+            "the transposed convolution that is to be replaced",
+        ),
+        (
+            """
+def resize_convolution(features, weight, bias):
+    return F.conv_transpose2d(features, weight, bias, stride=2)
+""",
+            "A transposed convolution takes its weight as",
+        ),
+        (
+            """
+def resize_convolution(features, weight, bias):
+    up = features.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    return F.conv2d(up, weight, bias, padding=1)
+""",
+            "along the wrong axes",
+        ),
+        (
+            """
+def resize_convolution(features, weight, bias):
+    up = F.interpolate(features, scale_factor=2)
+    layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, bias=False)
+    return layer(up)
+""",
+            "a new layer does that too",
         ),
     ],
     "reparameterize": [
@@ -644,6 +887,41 @@ def reparameterize(mean, log_variance, noise):
     return torch.from_numpy(out)
 """,
             "no gradient passes",
+        ),
+        (
+            """
+def reparameterize(mean, log_variance, noise):
+    return mean + log_variance.exp() / 2 * noise
+""",
+            "You halved after the exp",
+        ),
+        (
+            """
+def reparameterize(mean, log_variance, noise):
+    return (noise - mean) / (log_variance / 2).exp()
+""",
+            "that standardises a draw",
+        ),
+        (
+            """
+def reparameterize(mean, log_variance, noise):
+    return mean + (log_variance.clamp(-10, 2) / 2).exp() * noise
+""",
+            "You clamp the log-variance to [-10, 2]",
+        ),
+        (
+            """
+def reparameterize(mean, log_variance, noise):
+    return mean + (log_variance.clamp(-20, 5) / 2).exp() * noise
+""",
+            "right but for very small or very large variances",
+        ),
+        (
+            """
+def reparameterize(mean, log_variance, noise):
+    return mean + (log_variance.exp() + 1e-4).sqrt() * noise
+""",
+            "right but for very small or very large variances",
         ),
     ],
     "kl_divergence": [
@@ -716,6 +994,35 @@ def kl_divergence(mean, log_variance):
         (
             "def kl_divergence(mean, log_variance):\n    return 3 * vae.kl_divergence(mean, log_variance)",
             "Your result is 3 times the right one",
+        ),
+        (
+            """
+def kl_divergence(mean, log_variance):
+    return 0.5 * (mean**2 + log_variance.exp() - 0.5 * log_variance - 1).sum(1)
+""",
+            "You subtracted log sigma",
+        ),
+        (
+            """
+def kl_divergence(mean, log_variance):
+    q = torch.distributions.Normal(mean, log_variance.exp())
+    return torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
+""",
+            "which torch.distributions.Normal takes",
+        ),
+        (
+            """
+def kl_divergence(mean, log_variance):
+    return 0.5 * mean**2 + 0.5 * (log_variance.exp() - log_variance - 1).sum(1)
+""",
+            "mean squared stands outside of the sum",
+        ),
+        (
+            """
+def kl_divergence(mean, log_variance):
+    return 0.5 * mean**2 + (log_variance.exp() - log_variance - 1).sum(1)
+""",
+            "(with the half) stands outside of the sum",
         ),
     ],
     "elbo": [
@@ -838,6 +1145,101 @@ def elbo(logits, images, mean, log_variance, beta=1.0):
 """,
             "In the KL you averaged over the latent dimensions",
         ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    likelihood = -F.binary_cross_entropy_with_logits(logits, images + 1 / 2, reduction='none').flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "Brackets are missing",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    t = (images + 1) / 2
+    likelihood = -F.binary_cross_entropy_with_logits(t, logits, reduction='none').flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "The arguments are swapped",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    t = (images + 1) / 2
+    likelihood = (t * F.logsigmoid(logits) + t * F.logsigmoid(-logits)).flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "paper with 1 - t",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    likelihood = -F.binary_cross_entropy_with_logits(logits, (1 - images) / 2, reduction='none').flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "Ink and paper are swapped",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    t = (images + 1) / 2
+    likelihood = -F.binary_cross_entropy_with_logits(logits, t, reduction='sum') / len(images)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "You averaged the cross-entropy over the batch",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    likelihood = -F.binary_cross_entropy_with_logits(logits, (images + 1) / 2, reduction='none').flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, (log_variance / 2).exp())
+""",
+            "You gave the standard deviation to kl_divergence",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    likelihood = -F.binary_cross_entropy_with_logits(logits, (images + 1) / 2, reduction='none').flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance.exp())
+""",
+            "You gave the variance to kl_divergence",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    t = (images + 1) / 2
+    s = torch.sigmoid(logits)
+    likelihood = (t * (s + 1e-8).log() + (1 - t) * (1 - s + 1e-8).log()).flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "caps what the mistake costs",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    t = (images + 1) / 2
+    s = torch.sigmoid(logits).clamp(1e-6, 1 - 1e-6)
+    likelihood = (t * s.log() + (1 - t) * (1 - s).log()).flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "caps what the mistake costs",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    likelihood = -(logits - images).square().flatten(1).sum(1)
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "between logits and pictures",
+        ),
+        (
+            """
+def elbo(logits, images, mean, log_variance, beta=1.0):
+    likelihood = -F.mse_loss(logits, (images + 1) / 2, reduction='none').sum((1, 2, 3))
+    return likelihood - beta * vae.kl_divergence(mean, log_variance)
+""",
+            "between logits and ink",
+        ),
     ],
     "sample": [
         (
@@ -918,6 +1320,22 @@ def elbo(logits, images, mean, log_variance, beta=1.0):
             "def append_label(features, labels, num_classes):\n    return torch.cat([features.detach(), F.one_hot(labels, num_classes).float()], -1)",
             "features are cut off",
         ),
+        (
+            """
+def append_label(features, labels, num_classes):
+    z = torch.zeros(len(labels), num_classes)
+    z[:, labels] = 1
+    return torch.cat([features, z], dim=1)
+""",
+            "places of *all* labels in every row",
+        ),
+        (
+            """
+def append_label(features, labels, num_classes):
+    return torch.cat([features, F.one_hot(labels - 1, num_classes)], dim=1)
+""",
+            "they start at 0 already",
+        ),
     ],
     "importance_weighted_bound": [
         (
@@ -957,6 +1375,100 @@ def elbo(logits, images, mean, log_variance, beta=1.0):
             "def importance_weighted_bound(log_joint, log_posterior):\n    log_w = log_posterior - log_joint\n"
             "    return torch.logsumexp(log_w, 0) - math.log(len(log_w))",
             "upside down",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    m = w.max()
+    return m + (w - m).exp().mean(0).log()
+""",
+            "one maximum for all pictures",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    m = w.max().detach()
+    return m + (w - m).exp().mean(0).log()
+""",
+            "one maximum for all pictures",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    m = w.mean()
+    return m + (w - m).exp().mean(0).log()
+""",
+            "the mean over everything",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    m = w.mean(0)
+    return m + (w - m).exp().mean(0).log()
+""",
+            "take off each picture's mean",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    m = w.median()
+    return m + (w - m).exp().mean(0).log()
+""",
+            "hundreds of nats apart",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    return w.double().exp().mean(0).log().to(log_joint.dtype)
+""",
+            "float64 only moves the limit",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    m = w.max(0).values
+    return (w - m).exp().mean(0).log()
+""",
+            "did not add it back",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    return w.exp().mean(0)
+""",
+            "The log is missing",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    return w.logsumexp(0) - math.log(max(len(w) - 1, 1))
+""",
+            "one sample less",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    return w.logsumexp(0) - math.log1p(len(w))
+""",
+            "one sample too many",
+        ),
+        (
+            """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    return w.logsumexp(0) - math.log2(len(w))
+""",
+            "subtracted log2",
         ),
     ],
     "nearest_codes": [
@@ -1953,6 +2465,7 @@ def train_step(model, optimizer, images):
 def train_step(network, opt, batch):
     out = network(batch)
     loss = F.mse_loss(out, batch, reduction="sum") / len(batch)
+    opt.zero_grad()
     loss.backward()
     opt.step()
     opt.zero_grad()
@@ -1966,6 +2479,15 @@ def train_step(model, optimizer, images):
         parameter.grad = gradient
     optimizer.step()
     return loss.tolist()
+""",
+        """
+def train_step(model, optimizer, images):
+    for parameter in model.parameters():
+        parameter.grad = None
+    loss = autoencoder.reconstruction_loss(model(images), images)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
 """,
     ],
     "pca": [
@@ -1988,6 +2510,11 @@ def pca(images, num_components):
     mean = images.mean(dim=0)
     u, s, vh = torch.linalg.svd((images - mean).T, full_matrices=False)
     return mean, u[:, :num_components].T
+""",
+        """
+def pca(images, num_components):
+    mean = images.mean(dim=0)
+    return [mean, torch.linalg.svd(images - mean, full_matrices=False).Vh[:num_components]]
 """,
     ],
     "principal_angles": [
@@ -2044,6 +2571,11 @@ def resize_convolution(features, weight, bias):
         "    std = torch.sqrt(torch.exp(log_variance))\n    return std * noise + mean",
         "def reparameterize(mean, log_variance, noise):\n"
         "    return torch.stack([m + math.e ** (v / 2) * n for m, v, n in zip(mean, log_variance, noise)])",
+        """
+def reparameterize(mean, log_variance, noise):
+    spread = torch.distributions.Normal(mean, torch.exp(log_variance / 2), validate_args=False)
+    return spread.loc + spread.scale * noise
+""",
     ],
     "kl_divergence": [
         "def kl_divergence(mean, log_variance):\n    return -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp(), dim=-1)",
@@ -2149,6 +2681,17 @@ def importance_weighted_bound(log_joint, log_posterior):
     for p, q in zip(log_joint, log_posterior):
         total = p - q if total is None else torch.logaddexp(total, p - q)
     return total - math.log(len(log_joint))
+""",
+        """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    m = w.amax(0)
+    return m + (w - m).double().exp().mean(0).log().to(w.dtype)
+""",
+        """
+def importance_weighted_bound(log_joint, log_posterior):
+    w = log_joint - log_posterior
+    return torch.stack([column.logsumexp(0) for column in w.T]) - math.log(len(w))
 """,
     ],
     "nearest_codes": [
