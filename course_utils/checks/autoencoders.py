@@ -526,6 +526,13 @@ def _signs_as(value: Any, expected: Any) -> Any:
     return mean, replace(components, data=components.data * signs.to(components.data.dtype))
 
 
+def _columns_as(value: Any, expected: Any) -> Any:
+    """(mean, components) with each *column* of the components turned: for matrices of eigenvectors that are read the wrong way."""
+    mean, components = value
+    signs = torch.sign((components.data.double() * expected[1].data.double()).sum(0))
+    return mean, replace(components, data=components.data * torch.where(signs == 0, 1.0, signs).to(components.data))
+
+
 def _svd(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.linalg.svd(images - images.mean(0), full_matrices=False)
 
@@ -587,6 +594,7 @@ pca = Check(
         Mistake(
             lambda x, k: (x.mean(0), _svd(x)[2][:, :k].T),
             "You took columns of V^T: torch.linalg.svd gives V already transposed, so the components are its *rows*.",
+            _columns_as,
         ),
         Mistake(
             lambda x, k: (x.mean(0), _svd(x)[2][:k].T),
@@ -647,10 +655,12 @@ pca = Check(
         Mistake(
             lambda x, k: _pca_by_eigh(x, lambda v: v.flip(0)[:k]),
             "You took rows of the matrix of eigenvectors: torch.linalg.eigh gives them in its *columns*, so turn the order of the columns, and transpose.",
+            _columns_as,
         ),
         Mistake(
             lambda x, k: _pca_by_eigh(x, lambda v: v[:k]),
             "You took the first rows of the matrix of eigenvectors: torch.linalg.eigh gives them in its *columns*, from small variance to large.",
+            _columns_as,
         ),
     ),
 )

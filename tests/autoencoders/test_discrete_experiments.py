@@ -10,6 +10,7 @@ from course_utils.autoencoders import VQVAEConfig, discrete_experiments, recipes
 from course_utils.autoencoders.vae import gaussian_log_likelihood
 from course_utils.layers import draw_integers, draw_normal
 from course_utils.runtime import generator
+from course_utils.training import run_cell
 
 EXPERIMENTS = discrete_experiments.EXPERIMENTS
 ALL = pytest.mark.parametrize("experiment", EXPERIMENTS, ids=[experiment.name for experiment in EXPERIMENTS])
@@ -84,10 +85,9 @@ def test_the_verdict_follows_the_numbers(experiment, made, verdict):
 )
 def test_a_cell_runs_and_measures_what_verdict_and_figure_need(experiment, cells, monkeypatch):
     monkeypatch.setenv("COURSE_SCALE", "smoke")
-    ran = [experiment.grid[index] for index in cells]
-    key = next(name for name in ran[0] if name != "seed")
-    measured = {cell[key]: experiment.run(**cell) for cell in ran}
-    made = [{**cell, **measured.get(cell[key], next(iter(measured.values())))} for cell in experiment.grid]
+    key = next(name for name in experiment.grid[0] if name != "seed")
+    measured = {experiment.grid[index][key]: run_cell(experiment, index) for index in cells}
+    made = [{**measured.get(cell[key], next(iter(measured.values()))), **cell} for cell in experiment.grid]
     assert experiment.verdict(made).why
     assert isinstance(experiment.figure(made), Figure)
 

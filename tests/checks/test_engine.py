@@ -3,7 +3,9 @@
 import contextlib
 import linecache
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy
 import pytest
@@ -11,6 +13,8 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from torch import Tensor
 
+from course_utils.autoencoders import autoencoder
+from course_utils.checks.autoencoders import train_step as check_train_step
 from course_utils.checks.engine import Case, Check, CheckFailed, Mistake, known_answers
 from course_utils.checks.perform import Network
 
@@ -159,6 +163,83 @@ def test_right_values_are_not_taken_for_a_mistake_that_gives_right_values() -> N
     assert "You cut the graph" not in str(failed.value)
 
 
+def test_a_list_is_as_good_as_a_tuple() -> None:
+    both = replace(scaled, reference=lambda x, factor: (factor * x, (x, factor)), mistakes=())
+    both(lambda x, factor: [factor * x, [x, factor]])
+    both(lambda x, factor: (factor * x, [x, factor]))
+    with pytest.raises(CheckFailed, match="one tensor, but 2 things"):
+        both(lambda x, factor: [factor * x, x])
+    with pytest.raises(CheckFailed, match="2 things, but one tensor"):
+        scaled(lambda x, factor: [factor * x, x])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x, factor: factor * x * (1 + 1e-4 * x.abs()) * 1.0005,  # nearly a factor
+        lambda x, factor: factor * x * 1.00015,  # a factor that rounds to 1
+        lambda x, factor: factor * x + 0.5 + 2e-3 * x.numel(),  # nearly a constant
+        lambda x, factor: factor * x * (1.5 if len(x) == 2 else 1.51),  # a factor in each case
+    ],
+)
+def test_what_is_nearly_a_factor_or_a_constant_is_not_called_one(answer: Callable[..., Tensor]) -> None:
+    with pytest.raises(CheckFailed) as failed:
+        scaled(answer)
+    assert "values are not" in str(failed.value)
+    assert "times the right one" not in str(failed.value) and "same amount" not in str(failed.value)
+
+
+def test_enough_digits_are_shown_to_see_the_difference() -> None:
+    constant = replace(scaled, reference=lambda x, factor: x.sum() * 0 + 15.0892, mistakes=())
+    with pytest.raises(CheckFailed) as failed:
+        constant(lambda x, factor: x.sum() * 0 + 15.0928)
+    assert "15.089" in str(failed.value) and "15.093" in str(failed.value)
+    many = replace(scaled, reference=lambda x, factor: x * 0 + torch.ones(40, 2)[:, : len(x)].sum(0), mistakes=())
+    many = replace(many, cases=(Case("2 numbers", lambda draw: (draw.normal(2), 1.0)),), hidden_cases=())
+    with pytest.raises(CheckFailed, match=r"Got       \[40.01, 40\]"):
+        many(lambda x, factor: x * 0 + torch.tensor([40.01, 40.0]))
+
+
+def test_what_is_wrong_in_one_case_alone_is_told() -> None:
+    pair = replace(
+        scaled, cases=(*scaled.cases, Case("large", lambda draw: (1e3 + draw.normal(2), 2.0), "Mind large numbers."))
+    )
+    with pytest.raises(CheckFailed) as failed:
+        pair(lambda x, factor: factor * x.clamp(max=900))
+    assert "Mind large numbers." in str(failed.value) and "large" in str(failed.value)
+    with pytest.raises(CheckFailed) as failed:
+        pair(lambda x, factor: factor * x.clamp(max=0))
+    assert "Mind large numbers." not in str(failed.value)
+
+
+def test_a_mistake_is_recognised_up_to_what_it_leaves_open() -> None:
+    def signs(value: Any, wrong: Any) -> Any:
+        return replace(value, data=value.data.abs() * torch.sign(wrong.data))
+
+    wrong = Mistake(lambda x, factor: factor * x + x.square(), "You added the square.", signs)
+    open_sign = replace(scaled, mistakes=(wrong,))
+    with pytest.raises(CheckFailed, match="You added the square."):
+        open_sign(lambda x, factor: -factor * x - x.square())
+    open_sign(lambda x, factor: factor * x)
+
+
+def test_forgetting_old_gradients_too_late_is_told() -> None:
+    def step(*order: str) -> Callable[..., float]:
+        def train_step(model: Any, optimizer: Any, images: Tensor) -> float:
+            loss = autoencoder.reconstruction_loss(model(images), images)
+            for what in order:
+                {"zero_grad": optimizer.zero_grad, "backward": loss.backward, "step": optimizer.step}[what]()
+            return loss.item()
+
+        return train_step
+
+    nameless = replace(check_train_step, mistakes=())
+    nameless(step("zero_grad", "backward", "step"))
+    nameless(step("zero_grad", "backward", "step", "zero_grad"))
+    with pytest.raises(CheckFailed, match=r"zero_grad\(\) comes after backward\(\)"):
+        nameless(step("backward", "step", "zero_grad"))
+
+
 def test_own_draws_are_told_where_an_argument_is_a_network() -> None:
     applied = Check(
         name="applied", signature=("network", "x"), reference=lambda network, x: network(x).detach(), holds="network of x", look="here",
@@ -222,3 +303,21 @@ def test_the_line_of_the_answer_is_named() -> None:
         scaled(namespace["scaled"])
     assert "line 3: return undefined_name + y" in str(failed.value)
     assert "has it been run?" in str(failed.value)
+
+
+def test_the_line_shown_is_the_students_own_where_the_course_fails_deeper() -> None:
+    source = """
+def train_step(model, optimizer, images):
+    optimizer.zero_grad()
+    loss = autoencoder.reconstruction_loss(model(images)[:, :, 1:], images)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+"""
+    linecache.cache["<cell>"] = (len(source), None, source.splitlines(keepends=True), "<cell>")
+    namespace: dict[str, Any] = {"autoencoder": autoencoder}
+    exec(compile(source, "<cell>", "exec"), namespace)
+    with pytest.raises(CheckFailed) as failed:
+        check_train_step(namespace["train_step"])
+    assert "line 4: loss = autoencoder.reconstruction_loss(model(images)[:, :, 1:], images)" in str(failed.value)
+    assert "square" not in str(failed.value)  # the course's own line is the answer to another exercise
