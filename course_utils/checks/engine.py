@@ -188,7 +188,7 @@ class Check:
     def _aspects(self) -> tuple[Callable[[Answer, Answer, "Check"], "Finding"], ...]:
         """What is looked at, in the order in which a teacher would."""
         kinds = (_failure, _nothing, _kind, _shape, _dtype, _device)
-        return (*kinds, self._flow, self._value, _slope, _changed, _order)
+        return (*kinds, self._flow, self._value, _slope, _changed)
 
     def _alone(self, names: Sequence[str], expected: Sequence[Answer], answers: Sequence[Answer]) -> str | None:
         """What to say where only one case, or cases that share a sentence, are wrong."""
@@ -655,19 +655,18 @@ def _slope(right: Answer, got: Answer, check: Check) -> Finding:
 def _changed(right: Answer, got: Answer, check: Check) -> Finding:
     if not got.changed:
         return None
+    if "the gradient mode" in got.changed:
+        return (
+            "The result is right, but gradients stay switched off afterwards: nothing in the notebook could learn any more.",
+            [("Expected", "`with torch.no_grad():`, which switches them on again where its block ends")],
+        )
+    if frozen := [name for name in got.changed if name.startswith("the parameters of ")]:
+        return (
+            f"The result is right, but your code freezes {frozen[0]}: whoever called it could not train the network any further.",
+            [("Expected", "`with torch.no_grad():`, and the network left as it came")],
+        )
     names = " and ".join(name if " " in name else f"`{name}`" for name in got.changed)
     return (
         f"The result is right, but your code changes {names} in place: whoever called it would find other data than before.",
         [("Expected", "x + y in place of x += y or x.add_(y), and no x[...] = on an argument")],
-    )
-
-
-def _order(right: Answer, got: Answer, check: Check) -> Finding:
-    if not {"zero_grad", "backward"} <= set(got.events) or "zero_grad" not in right.events:
-        return None
-    if got.events.index("zero_grad") < got.events.index("backward"):
-        return None
-    return (
-        "The numbers are right, but only because no gradients were there at the start: zero_grad() comes after backward().",
-        [("Expected", "zero_grad() before backward(), in the first step as well")],
     )

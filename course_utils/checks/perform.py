@@ -72,7 +72,8 @@ class Answer:
     Args:
         value: what was returned, as plain data with `Seen` tensors.
         gradients: of a weighted sum of what was returned, by name; None where no graph leads there.
-        changed: names of the arguments that were changed in place.
+        changed: names of the arguments that were changed in place; "the gradient mode" and "the parameters of ..." where these were left
+            switched off.
         drew: whether random numbers were drawn from a global generator.
         events: what happened in which order, where the request watches for it.
         failure: the exception, where there was one.
@@ -105,10 +106,15 @@ class Call:
                 passed[name] = value
         watch.start()  # new layers of a network have drawn their first weights
         output = target(*passed.values())
+        changed = [] if torch.is_grad_enabled() else ["the gradient mode"]
+        torch.set_grad_enabled(True)
         named = {name: leaves[name] for name in self.gradients}
         gradients = _gradients(output, named) if named else {}
-        changed = tuple(name for name, before in leaves.items() if not _equal(before, passed[name]))
-        return Answer(plain.describe(output), gradients, changed, watch.drew())
+        changed += [name for name, before in leaves.items() if not _equal(before, passed[name])]
+        for name, value in passed.items():
+            if isinstance(value, nn.Module) and not all(parameter.requires_grad for parameter in value.parameters()):
+                changed.append(f"the parameters of {name}")
+        return Answer(plain.describe(output), gradients, tuple(changed), watch.drew())
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,8 @@ class Build:
 class Train:
     """Call `train_step(model, optimizer, images)` once for each of `batches`: what it returned, and the parameters at the end.
 
+    Gradients of ones are there at the start, as another loop may leave some.
+
     Args:
         optimizer: "SGD" or "Adam".
         settings: of the optimizer, such as a learning rate.
@@ -155,6 +163,8 @@ class Train:
         optimizer = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[self.optimizer](
             model.parameters(), **self.settings
         )
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
         events = _watched(model, optimizer)
         watch.start()
         returned, changed = [], False

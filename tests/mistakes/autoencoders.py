@@ -494,6 +494,18 @@ def train_step(model, optimizer, images):
 """,
             "zero_grad() comes last",
         ),
+        (
+            """
+def train_step(model, optimizer, images):
+    loss = autoencoder.reconstruction_loss(model(images), images)
+    loss.backward()
+    optimizer.step()
+    for p in model.parameters():
+        p.grad = None
+    return loss.item()
+""",
+            "zero_grad() comes last",
+        ),
     ],
     "pca": [
         (
@@ -1288,6 +1300,23 @@ def elbo(logits, images, mean, log_variance, beta=1.0):
         (
             "@torch.no_grad()\ndef sample(decode_logits, noise):\n    p = decode_logits(noise).sigmoid()\n    return torch.where(p > 0.5, 1.0, -1.0)",
             "You rounded to black and white",
+        ),
+        (
+            """
+def sample(decode_logits, noise):
+    torch.set_grad_enabled(False)
+    return 2 * torch.sigmoid(decode_logits(noise)) - 1
+""",
+            "gradients stay switched off afterwards",
+        ),
+        (
+            """
+def sample(decode_logits, noise):
+    for p in decode_logits.parameters():
+        p.requires_grad_(False)
+    return 2 * torch.sigmoid(decode_logits(noise)) - 1
+""",
+            "freezes the parameters of decode_logits",
         ),
     ],
     "append_label": [
