@@ -333,15 +333,15 @@ def _collapse_verdict(rows: list[Row]) -> Verdict:
 
 
 def _collapse_figure(rows: list[Row]) -> "Figure":
-    figure, axes = plots.figure(1, 2, width=8.4, height=3.0)
+    figure, axes = plots.figure(1, 2, width=8.4, height=3.6)
     for color, setting in zip(plots.COLORS, COLLAPSE, strict=False):
         curves = [row["perplexity_in_training"] for row in rows if row["setting"] == setting]
         mean = [fmean(values) for values in zip(*curves, strict=True)]
         axes[0, 0].plot([10 * number for number in range(len(mean))], mean, color=color, label=setting)
     axes[0, 0].set(xlabel="step", ylabel="perplexity of the codes in a batch", yscale="log")
-    axes[0, 0].legend(frameon=False, fontsize=8)
-    _dots(axes[0, 1], grouped(rows, "setting", "psnr_db"), [setting.replace(" ", "\n", 1) for setting in COLLAPSE])
-    axes[0, 1].tick_params(axis="x", labelsize=7)
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+    _dots(axes[0, 1], grouped(rows, "setting", "psnr_db"), [setting.replace(" ", "\n") for setting in COLLAPSE])
+    axes[0, 1].tick_params(axis="x", labelsize=8)
     axes[0, 1].set_ylabel("PSNR of reconstructions, dB")
     return figure
 
