@@ -67,7 +67,7 @@ plots.show(
 # - $e_j \in \mathbb R^d$: the entries of the codebook, $j = 1 \dots K$; $k$: the **token**, one whole number for each place,
 # - $D$: the decoder; $\mathrm{sg}$: *stop-gradient*, the value without its gradient; $\beta = 0.25$: the commitment weight.
 #
-# So a picture of 3,072 numbers becomes 64 whole numbers. Here are three pictures, their tokens (a colour for each number), and what the decoder
+# So a picture of 3,072 numbers of 8 bits becomes 64 tokens: with $K = 512$, as in our reference, 9 bits each, 576 bits in place of 24,576. Here are three pictures, their tokens (a colour for each number), and what the decoder
 # makes of them:
 
 # %%
@@ -92,8 +92,8 @@ plots.show(figure, alt="Three rows: a scene, its grid of eight by eight token nu
 # %% [markdown]
 # ## Exercise 1 · The nearest code · *10 minutes, medium, core*
 #
-# For each of $n$ vectors find the index of the nearest entry of the codebook. The obvious way builds all $n \times K$ differences, each with $d$ numbers: gigabytes for real
-# batches. Multiply out instead:
+# For each of $n$ vectors find the index of the nearest entry of the codebook. The obvious way builds all $n \times K$ differences, each with $d$ numbers: 8.6 GB for the 65,536 vectors of 64 numbers that 64 pictures
+# of VQ-VAE-2 make, with 512 codes. Multiply out instead:
 #
 # $$ \lVert z - e_j \rVert^2 = \lVert z \rVert^2 - 2\, z \cdot e_j + \lVert e_j \rVert^2 $$
 #
@@ -161,12 +161,12 @@ check.straight_through(straight_through, hidden=True)
 # ## Exercise 3 · Codes as running means · *15 minutes, medium, core*
 #
 # How should a code move? To the middle of the vectors that chose it: that is what the second term of the loss asks for, and what $k$-means does. Since the vectors
-# change while the encoder learns, keep *running* means (exponential moving averages, EMA). For each code, with $n$ the number of vectors in this batch that chose it and $s$ their sum:
+# change while the encoder learns, keep *running* means (exponential moving averages, EMA); they take the place of that term, which is then left out of the loss. For each code, with $n$ the number of vectors in this batch that chose it and $s$ their sum:
 #
 # $$ N \leftarrow \gamma N + (1 - \gamma)\, n, \qquad m \leftarrow \gamma m + (1 - \gamma)\, s, \qquad e = m / \tilde N $$
 #
 # - $N$: how often the code is chosen in a batch, on average; $m$: the sum of what chose it, on average; $\gamma = 0.99$: the decay,
-# - $\tilde N$: $N$ with a trace of every code added, so that nothing is divided by zero. It is given: `vqvae.smoothed(cluster_size)`.
+# - $\tilde N = \frac{N + \epsilon}{\sum N + K \epsilon} \sum N$ with $\epsilon = 10^{-5}$: a trace is added to every code and the total kept, so that nothing is divided by zero. It is given: `vqvae.smoothed(cluster_size)`.
 #
 # The averages of *all* codes decay, also of those that nothing chose this time.
 #
@@ -343,7 +343,7 @@ plots.show(
 # ## Exercise 4 · Masked convolution · *10 minutes, easy, core*
 #
 # Make the mask of a square kernel. Rows above the middle are seen whole; of the middle row only what is left of the middle. Mask **A**, for the first layer, ends there: a
-# pixel must not see itself. Mask **B**, for all later layers, includes the middle, for by then it knows only what lies before.
+# pixel must not see itself. Mask **B**, for all later layers, includes the middle: the feature there was made by mask A, and knows only what lies before.
 #
 # <details><summary>Hint</summary>
 #
@@ -376,7 +376,7 @@ check.causal_mask(causal_mask, hidden=True)
 
 # %% [markdown]
 # Stack your masks, and look at which pixels one output can see: the gradient tells. There is a **blind spot** to the right above. The *gated* PixelCNN has none: a **vertical stack** of
-# convolutions sees all rows above, a **horizontal stack** the row so far, and the second takes from the first. (`pixelcnn.GatedLayer` is that in twenty lines.)
+# convolutions sees all rows above (as far as its kernels reach), a **horizontal stack** the row so far, and the second takes from the first. (`pixelcnn.GatedLayer` is that in twenty lines.)
 
 # %%
 def what_is_seen(layers: int = 4, side: int = 11, place: tuple[int, int] = (7, 5)) -> Tensor:
@@ -401,8 +401,9 @@ for axis, seen, title in zip(axes[0], (what_is_seen(), gated.receptive_field()[7
 plots.show(figure, alt="Two grids with one yellow pixel each. Left, the pixels it sees form a wedge that is cut off to the right above; right, they fill a full block of rows above and the row to the left.")
 
 # %% [markdown]
-# Now train a gated PixelCNN on real handwritten digits, 8 by 8 pixels with 17 grey levels, given the label. (In each gate the label's vector is added:
-# $\tanh(W_f * x + V_f h) \odot \sigma(W_g * x + V_g h)$ with $h$ the label as one-hot vector.)
+# Now train a gated PixelCNN on real handwritten digits, 8 by 8 pixels with 17 grey levels, given the label. Each layer's output is a *gate*,
+# $\tanh(W_f * x + V_f h) \odot \sigma(W_g * x + V_g h)$: two convolutions (kernels $W_f, W_g$) of the layer's input $x$, to which the label $h$ (as one-hot vector) adds a vector each ($V_f h, V_g h$); the sigmoid
+# $\sigma$ of one says, number by number ($\odot$), how much of the $\tanh$ of the other comes through.
 
 # %%
 def levels(images: Tensor) -> Tensor:
@@ -444,7 +445,7 @@ def sample_plainly(logits_of, uniform: Tensor, temperature: float = 1.0) -> Tens
         uniform: (batch, height, width) in [0, 1), one number for each place.
         temperature: logits are divided by it.
 
-    Returns (batch, height, width) int64.
+    Returns (batch, height, width) int64, on the device of `uniform`. Always call `logits_of` with the whole batch.
     """
     ### BEGIN SOLUTION
     values = torch.zeros(uniform.shape, dtype=torch.int64, device=uniform.device)
@@ -526,7 +527,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The priors draw the top first, with attention over all that is drawn already, then the bottom given the top, both given the class: shape and colour. And since a classifier can read the class of a sample, the paper
+# Both grids know where the object is and what it looks like: the mixture shows two objects, or a broken one. The bottom is not mere detail, so the prior has to make both agree.
+#
+# The priors draw the top first, with *attention* (each place looks at all places drawn already, however far; chapter 5 explains it), then the bottom given the top, both given the class: shape and colour. And since a classifier can read the class of a sample, the paper
 # throws away those in which it is unsure (*classifier-based rejection*). Our priors were trained for some minutes only: colour and place are learned first, clean outlines last, and rejection has something to do.
 
 # %%
@@ -547,7 +550,8 @@ print(f"of the class that was asked for: {right.double().mean():.2f} of all {len
 # ## Measure: the sample sheet
 #
 # Samples of the three models side by side, and numbers at equal count. *Readable*: the scene judge is at least 90 % sure of everything that it reads. *Distance*: the Fréchet distance in the judge's features; its *floor* is that of
-# other real scenes. *Coverage*: share of real scenes that have a sample among their nearest neighbours.
+# other real scenes. *Coverage*: share of real scenes that have a sample among their nearest neighbours. Compare a row with its own floor: the last one is about other pictures, four times as large, and its prior has
+# 320 tokens to get right in place of 64.
 
 # %%
 from course_utils.metrics import density_coverage, frechet_distance
@@ -597,7 +601,8 @@ for recipe in (recipes.VQVAE_SCENES, recipes.PIXELCNN_SCENES, recipes.VQVAE2_SCE
     print(recipe.name, {name: round(value, 3) for name, value in card["metrics"].items()})
 
 # %% [markdown]
-# Does the discrete code cost likelihood? The lecture quotes the paper: it does "as well" as a continuous one. The course's experiment gives both the same encoder and decoder:
+# Does the discrete code cost likelihood? The lecture quotes the paper: it does "as well" as a continuous one. The course's experiment gives both the same encoder and decoder, and counts the bits that each of a picture's 3,072 numbers
+# costs when it is stored in 256 levels: those of the code, and those of what the decoder leaves open. (As in the paper, only the discrete model has a *learned* prior; the third column shows it without.)
 
 # %%
 rows = training.results(discrete_experiments.DISCRETE_LIKELIHOOD)
@@ -641,8 +646,8 @@ plots.show(figure, alt="Four bar charts of the weights of 24 codes. At temperatu
 # %% [markdown]
 # ## Break it: the codebook collapses
 #
-# A code that nothing chooses gets no vectors, so it never moves, so nothing chooses it: the list can shrink to a handful. The experiment leaves out one precaution at a time, three seeds each; below it,
-# one case live: a codebook that starts ten times too far out, and is never restarted.
+# A code that nothing chooses gets no vectors, so it never moves, so nothing chooses it: the list can shrink to a handful. Three precautions keep it alive: the codebook starts from encoded data, codes are running means, and unused
+# ones are restarted. The experiment leaves them out (without a start from data there is no restart either), and has relaxed codes beside them, three seeds each; below it, one case live: a codebook that starts ten times too far out, and is never restarted.
 
 # %%
 rows = training.results(discrete_experiments.CODEBOOK_COLLAPSE)
@@ -659,7 +664,7 @@ plots.show(
     plots.image_grid({"real": test_images[:12], "collapsed": recipes.decoded(broken, few)[:12]}, columns=12),
     alt="Above, held-out scenes; below, what the collapsed model makes of them: blurred, with shapes and colours lost.",
 )
-print(f"codes in use: {vqvae.used_codes(few, 256):.2f} of 256, perplexity {vqvae.perplexity(few, 256):.1f}")
+print(f"codes in use: {vqvae.used_codes(few, 256):.1%} of 256, perplexity {vqvae.perplexity(few, 256):.1f}")
 if runtime.scale_name() != "smoke":
     assert vqvae.used_codes(few, 256) < 0.5, "most codes should be dead"
 
@@ -690,7 +695,8 @@ except OfflineError as error:
 # Answer in two to four sentences each.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-kl", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **1.** The VAE's loss has a KL term, the VQ-VAE's has none. What is the KL of its (deterministic) encoder to a uniform prior over $K$ codes, and why may it be left out?
+# **1.** The VAE's loss has a KL term, the VQ-VAE's has none. For discrete distributions $\mathrm{KL}(q \Vert p) = \sum_k q_k \log (q_k / p_k)$. What is the KL of its encoder, which puts all probability on one code, to a uniform prior over $K$ codes, and why
+# may it be left out?
 #
 # *Your answer:*
 #
