@@ -25,7 +25,8 @@ _HOMES = {
 
 __all__ = [
     "Digits", "GlyphPairs", "Glyphs", "Scenes", "loader", "stream", "to_dataset",
-    "cards", "digits", "exposure", "glyphs", "hashing", "loading", "outlines", "real", "scenes",
+    "cards", "digits", "draws", "exposure", "glyphs", "hashing", "loading", "outlines", "pixels", "real", "records",
+    "rendered", "scenes",
 ]  # fmt: skip
 
 
