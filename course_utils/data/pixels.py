@@ -25,8 +25,8 @@ def pixel_centres(size: int, device: torch.device) -> Tensor:
     return (torch.arange(size, device=device) + 0.5) / size
 
 
-def coverage(distance: Tensor, size: int) -> Tensor:
-    """How much of each pixel lies inside, in [0, 1], from signed distances in picture coordinates."""
+def coverage(distance: Tensor, size: float) -> Tensor:
+    """How much of each pixel lies inside, in [0, 1], from signed distances of which 1 is `size` pixels."""
     return (0.5 - distance * size).clamp_(0, 1)
 
 
