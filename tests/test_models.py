@@ -16,9 +16,16 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from course_utils import hub, layers, runtime
 from course_utils.autoencoders import VAE, Autoencoder, AutoencoderConfig, VAEConfig
-from course_utils.data import scenes
-from course_utils.metrics.judges import GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
-from course_utils.metrics.readings import scene_targets
+from course_utils.data import faces, scenes
+from course_utils.metrics.judges import (
+    FaceJudge,
+    FaceJudgeConfig,
+    GlyphJudge,
+    GlyphJudgeConfig,
+    SceneJudge,
+    SceneJudgeConfig,
+)
+from course_utils.metrics.readings import face_targets, scene_targets
 
 BATCH = 4
 
@@ -42,6 +49,12 @@ def scene() -> tuple[Tensor, tuple[Tensor, ...]]:
     return scenes.render(records, 32), scene_targets(records, scenes.label_map(records, 32))
 
 
+def portraits() -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Rendered faces and what a judge should read from them."""
+    records = faces.records("train", torch.arange(BATCH))
+    return faces.render(records, 16), face_targets(records)
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     name: str
@@ -62,6 +75,7 @@ CASES = [
     *(Case(f"conditional vae, label into {into}", lambda into=into: VAE(VAEConfig("convolutional", 1, 16, (8, 16), 6, "bernoulli", 5, label_into=into)), lambda: (pictures(), noise(6), labels(5)), lambda model, generator: model.sample(3, generator, torch.arange(3))) for into in ("both", "encoder", "decoder", "neither")),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
+    Case("face judge", lambda: FaceJudge(FaceJudgeConfig(3, 16, (8, 12), 16)), lambda: portraits()[:1], None, portraits),
 ]  # fmt: skip
 SAMPLERS = [case for case in CASES if case.sample]
 
