@@ -18,10 +18,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import DataLoader
 
 from course_utils.data import loader, stream, to_dataset
+from course_utils.data.draws import Draws
 from course_utils.data.faces import (
     ATTRIBUTES,
     BACKGROUND_RGB,
     HAIR_RGB,
+    MAX_JITTER,
     NUISANCES,
     OUTFIT_RGB,
     OUTFITS,
@@ -38,6 +40,7 @@ from course_utils.data.faces import (
 )
 from course_utils.data.faces.canvas import Canvas, box, ellipse
 from course_utils.data.faces.dataset import FIELDS
+from course_utils.data.records import RESIDUES, settled
 from course_utils.runtime import repository
 
 GOLDEN = {
@@ -126,10 +129,12 @@ def test_no_face_of_a_split_occurs_in_another():
     assert min(map(len, codes)) > 29_990
     for first, second in itertools.combinations(codes, 2):
         assert not first & second
-    # nor a face that differs in its place alone: of its five shifts, each belongs to one split
-    faces = records("train", range(2000))
-    others = [set(visible_code(records(split, range(2000), seed=3)).tolist()) for split in SPLITS[1:]]
-    assert not set(visible_code(faces).tolist()) & set().union(*others)
+    # faces are so many that this would hold by chance; but of the five shifts of a face each belongs to one split
+    for split, other in itertools.product(SPLITS, repeat=2):
+        faces = records(split, range(500))
+        code = visible_code(replace(faces, jitter=faces.jitter * torch.tensor([0, 1])))
+        shifts = torch.stack([settled(code, (residue,), Draws(code)) for residue in RESIDUES[other]]) - MAX_JITTER
+        assert ((shifts == faces.jitter[:, 0]).any(0) == (split == other)).all()
 
 
 @pytest.mark.parametrize("name", [*ATTRIBUTES, *NUISANCES, "outfit", "jitter"])
@@ -215,7 +220,7 @@ def test_windows_cut_nothing_off(size, monkeypatch):
 
 
 def test_distances_are_those_of_the_shapes():
-    line = torch.linspace(-1, 1, 401)
+    line = torch.arange(-200, 201) / 200  # 0 is one of them
     u, v = line[None, None, :], line[None, :, None]
     for shape, area in (
         (lambda u, v: ellipse(u, v, 0.6, 0.3), 3.14159 * 0.6 * 0.3),
@@ -268,22 +273,38 @@ def test_no_attribute_hides_another(attribute):
         assert paint.min() > 4, (ATTRIBUTES[attribute][first], ATTRIBUTES[attribute][second])
 
 
-def test_colors_are_those_of_the_record():
-    def seen(table: dict, word: str) -> Tensor:
-        return torch.tensor(table[word])[:, None, None] / 127.5 - 1
+def color_at(image: Tensor, x: float, y: float) -> Tensor:
+    """(3,) in [-1, 1]: the colour at a place in picture coordinates."""
+    return image[:, int(y * image.shape[1]), int(x * image.shape[2])]
 
-    for attribute, table, row, column in (
-        ("background", BACKGROUND_RGB, 2, 2),
-        ("skin", SKIN_RGB, 25, 32),
-        ("hair_color", HAIR_RGB, 18, 32),
-    ):
-        images = render(join([face(**{attribute: word}) for word in ATTRIBUTES[attribute]]), 64)
-        for image, word in zip(images, ATTRIBUTES[attribute], strict=True):
-            torch.testing.assert_close(image[:, row : row + 1, column : column + 1], seen(table, word))
+
+def named(table: dict[str, tuple[int, int, int]], word: str) -> Tensor:
+    return torch.tensor(table[word]) / 127.5 - 1
+
+
+@pytest.mark.parametrize(
+    ("attribute", "table", "places"),
+    [
+        ("background", BACKGROUND_RGB, [(0.03, 0.03), (0.97, 0.5)]),
+        ("skin", SKIN_RGB, [(0.5, 0.4), (0.59, 0.755)]),  # the forehead, and beside the mouth, within the beard
+        ("hair_color", HAIR_RGB, [(0.5, 0.28), (0.5, 0.84), (0.44, 0.67)]),  # hair, beard, moustache
+    ],
+)
+def test_colors_are_those_of_the_record(attribute, table, places):
+    few = join([face(**{"beard": "full beard", attribute: word}) for word in ATTRIBUTES[attribute]])
+    for image, word in zip(render(few, 256), ATTRIBUTES[attribute], strict=True):
+        for x, y in places:
+            torch.testing.assert_close(color_at(image, x, y), named(table, word))
+        if attribute == "hair_color":  # brows are darker
+            torch.testing.assert_close(color_at(image, 0.608, 0.44), (named(table, word) + 1) * 0.8 - 1)
+
+
+def test_hat_and_shirt_have_the_color_of_the_outfit():
     for number, word in enumerate(OUTFITS):
-        image = render(replace(face(hat="top hat"), outfit=torch.tensor([number])), 64)[0]
-        torch.testing.assert_close(image[:, 8:9, 32:33], seen(OUTFIT_RGB, word))
-        torch.testing.assert_close(image[:, 63:64, 22:23], seen(OUTFIT_RGB, word))
+        for hat, height in (("cap", 0.28), ("beanie", 0.28), ("top hat", 0.14)):
+            image = render(replace(face(hat=hat), outfit=torch.tensor([number])), 256)[0]
+            torch.testing.assert_close(color_at(image, 0.5, height), named(OUTFIT_RGB, word))
+            torch.testing.assert_close(color_at(image, 0.35, 0.99), named(OUTFIT_RGB, word))
 
 
 # Machado, Oliveira and Fernandes, IEEE TVCG 2009: severity 1.0, on linear light
@@ -420,8 +441,9 @@ def test_what_is_outside_is_refused():
     for index in (10, -11):
         with pytest.raises(IndexError, match=r"0 \.\.\. 9"):
             data[index]
-    with pytest.raises(IndexError, match=r"2\*\*40"):
-        records("train", [2**40])
+    for index in (-1, 2**40):
+        with pytest.raises(IndexError, match=r"2\*\*40"):
+            records("train", [index])
     with pytest.raises(ValueError, match="train, validation"):
         records("trian", [1])
     with pytest.raises(ValueError, match="at least 8"):
