@@ -31,10 +31,17 @@ from course_utils.autoencoders import (
     VQVAEConfig,
     vqvae,
 )
-from course_utils.data import scenes
+from course_utils.data import faces, scenes
 from course_utils.gans import DCGAN, GAN, DCGANConfig, GANConfig
-from course_utils.metrics.judges import GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
-from course_utils.metrics.readings import scene_targets
+from course_utils.metrics.judges import (
+    FaceJudge,
+    FaceJudgeConfig,
+    GlyphJudge,
+    GlyphJudgeConfig,
+    SceneJudge,
+    SceneJudgeConfig,
+)
+from course_utils.metrics.readings import face_targets, scene_targets
 from course_utils.translation import CycleGAN, CycleGANConfig, Pix2Pix, Pix2PixConfig
 
 BATCH = 4
@@ -78,6 +85,12 @@ def scene() -> tuple[Tensor, tuple[Tensor, ...]]:
     """Rendered scenes and what a judge should read from them."""
     records = scenes.records("train", torch.arange(BATCH))
     return scenes.render(records, 32), scene_targets(records, scenes.label_map(records, 32))
+
+
+def portraits() -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Rendered faces and what a judge should read from them."""
+    records = faces.records("train", torch.arange(BATCH))
+    return faces.render(records, 16), face_targets(records)
 
 
 def dropout_noise() -> tuple[Tensor, ...]:
@@ -149,6 +162,7 @@ CASES = [
     Case("cyclegan", lambda: CycleGAN(CycleGANConfig(1, 16, 8, 1, 1)), lambda: (pictures(), -pictures()), players={"discriminators": ("discriminator_loss", lambda: (pictures(), -pictures(), -pictures(), pictures().roll(1, 0))), "generators": ("generator_loss", lambda: (pictures(), -pictures()))}),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
+    Case("face judge", lambda: FaceJudge(FaceJudgeConfig(3, 16, (8, 12), 16)), lambda: portraits()[:1], None, portraits),
 ]  # fmt: skip
 SAMPLERS = [case for case in CASES if case.sample]
 

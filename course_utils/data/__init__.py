@@ -1,4 +1,4 @@
-"""Data: worlds that need no download (`digits`, `glyphs`, `scenes`) and real data by name (`real`).
+"""Data: worlds that need no download (`digits`, `faces`, `glyphs`, `scenes`) and real data by name (`real`).
 
 Importing this package is cheap; a name loads its module when it is first used.
 """
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from course_utils.data.digits import Digits
     from course_utils.data.exposure import stream, to_dataset
+    from course_utils.data.faces import Faces
     from course_utils.data.glyphs import GlyphPairs, Glyphs
     from course_utils.data.loading import loader
     from course_utils.data.scenes import Scenes
 
 _HOMES = {
     "Digits": "digits",
+    "Faces": "faces",
     "Glyphs": "glyphs",
     "GlyphPairs": "glyphs",
     "Scenes": "scenes",
@@ -24,8 +26,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Digits", "GlyphPairs", "Glyphs", "Scenes", "loader", "stream", "to_dataset",
-    "cards", "digits", "exposure", "glyphs", "hashing", "loading", "outlines", "real", "scenes",
+    "Digits", "Faces", "GlyphPairs", "Glyphs", "Scenes", "loader", "stream", "to_dataset",
+    "cards", "digits", "draws", "exposure", "faces", "glyphs", "hashing", "loading", "outlines", "pixels", "real",
+    "records", "rendered", "scenes",
 ]  # fmt: skip
 
 

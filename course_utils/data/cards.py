@@ -121,6 +121,20 @@ def scenes_text() -> str:
     return text()
 
 
+def faces_book() -> Image.Image:
+    """Faces large and small, captions, one face with one thing changed at a time."""
+    from course_utils.data.faces.card import picture_book
+
+    return picture_book()
+
+
+def faces_text() -> str:
+    """The card of the faces."""
+    from course_utils.data.faces.card import text
+
+    return text()
+
+
 def digits_text() -> str:
     """The card of the digits."""
     sizes = {split: len(Digits(split)) for split in ("train", "validation", "test")}
@@ -264,9 +278,15 @@ files themselves lie in the hub's own cache and may be deleted afterwards (`hf c
 """
 
 
-BOOKS: dict[str, Callable[[], Image.Image]] = {"digits": digits_book, "glyphs": glyphs_book, "scenes": scenes_book}
+BOOKS: dict[str, Callable[[], Image.Image]] = {
+    "digits": digits_book,
+    "faces": faces_book,
+    "glyphs": glyphs_book,
+    "scenes": scenes_book,
+}
 TEXTS: dict[str, Callable[[], str]] = {
     "digits": digits_text,
+    "faces": faces_text,
     "glyphs": glyphs_text,
     "real": real_text,
     "scenes": scenes_text,

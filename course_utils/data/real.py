@@ -53,7 +53,7 @@ SOURCES = {
     "fashion_mnist": Source("zalando-datasets/fashion_mnist", 31, 1, 28, "image", "label", "Glyphs(split)"),
     "cifar10": Source("uoft-cs/cifar10", 144, 3, 32, "img", "label", "Scenes(split)"),
     "celeba": Source(
-        "tpremoli/CelebA-attrs", 1424, 3, 64, "image", None, "Scenes(split, size=64)", ("train", "validation", "test")
+        "tpremoli/CelebA-attrs", 1424, 3, 64, "image", None, "Faces(split, size=64)", ("train", "validation", "test")
     ),
 }
 

@@ -13,11 +13,29 @@ from course_utils.metrics.distances import (
     psnr,
     sharpness,
 )
-from course_utils.metrics.judges import READABLE, GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
-from course_utils.metrics.readings import SceneReading, scene_accuracy, scene_agreement
+from course_utils.metrics.judges import (
+    READABLE,
+    FaceJudge,
+    FaceJudgeConfig,
+    GlyphJudge,
+    GlyphJudgeConfig,
+    SceneJudge,
+    SceneJudgeConfig,
+)
+from course_utils.metrics.readings import (
+    FaceReading,
+    SceneReading,
+    face_accuracy,
+    face_agreement,
+    scene_accuracy,
+    scene_agreement,
+)
 
 __all__ = [
     "READABLE",
+    "FaceJudge",
+    "FaceJudgeConfig",
+    "FaceReading",
     "GlyphJudge",
     "GlyphJudgeConfig",
     "SceneJudge",
@@ -25,6 +43,8 @@ __all__ = [
     "SceneReading",
     "bootstrap_interval",
     "density_coverage",
+    "face_accuracy",
+    "face_agreement",
     "frechet_distance",
     "halves_distance",
     "high_frequency_energy",

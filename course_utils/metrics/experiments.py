@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from course_utils import plots
+from course_utils.data.faces.records import ATTRIBUTES
 from course_utils.data.glyphs import class_names
 from course_utils.data.scenes.records import BACKGROUNDS, COLORS, SHAPES, SIZES
 from course_utils.metrics.recipes import RECIPES, confusion
@@ -15,15 +16,18 @@ from course_utils.training import Experiment, load
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "shape": ("none", *SHAPES),
-    "pixels": ("none", *SHAPES),
-    "color": COLORS,
-    "size": SIZES,
-    "background": BACKGROUNDS,
-    "character": class_names(),
+NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "scene-judge": {
+        "shape": ("none", *SHAPES),
+        "pixels": ("none", *SHAPES),
+        "color": COLORS,
+        "size": SIZES,
+        "background": BACKGROUNDS,
+    },
+    "glyph-judge": {"character": class_names()},
+    "face-judge": ATTRIBUTES,
 }
-"""The rows and columns of each confusion matrix of `recipes.confusion`."""
+"""The rows and columns of each judge's confusion matrices, as `recipes.confusion` makes them."""
 
 
 def run_confusions(judge: str, split: str, samples: int) -> dict[str, list]:
@@ -46,13 +50,13 @@ def dense(entries: Sequence[Sequence[int]], classes: int) -> Tensor:
 
 def draw_confusions(rows: list[dict[str, Any]]) -> "Figure":
     """One line of matrices for each run; colour is the share of the truth, errors stand as numbers."""
-    present = [[name for name in NAMES if name in row] for row in rows]
+    present = [[name for name in NAMES[row["judge"]] if name in row] for row in rows]
     figure, axes = plots.figure(len(rows), max(map(len, present)), width=11, height=2.6 * len(rows))
     for line, row, names in zip(axes, rows, present, strict=True):
         for axis in line[len(names) :]:
             axis.set_visible(False)
         for axis, name in zip(line, names, strict=False):
-            labels = NAMES[name]
+            labels = NAMES[row["judge"]][name]
             matrix = dense(row[name], len(labels))
             axis.imshow((matrix / matrix.sum(1, keepdim=True).clamp(min=1)).numpy(), cmap="Blues", vmin=0, vmax=1)
             axis.grid(False)

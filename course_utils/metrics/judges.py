@@ -1,10 +1,10 @@
 """Judges: small networks that read a picture back, so that what a generator draws can be counted, not admired.
 
 `SceneJudge` recovers the record of a rendered scene (which shape, colour and size stands at each of the four places, on
-which background) and a label for every pixel; `GlyphJudge` reads a character. The sources of truth are the worlds
-themselves, `course_utils.data.scenes` and `course_utils.data.glyphs`.
+which background) and a label for every pixel; `GlyphJudge` reads a character, `FaceJudge` the nine attributes of a face.
+The sources of truth are the worlds themselves: `scenes`, `glyphs` and `faces` of `course_utils.data`.
 
-Both say how sure they are: `confidence` is the probability of the least certain part of a reading. They are trained on
+All say how sure they are: `confidence` is the probability of the least certain part of a reading. They are trained on
 mixtures of pictures too, with the mixture of their labels as target (mixup, Zhang et al., ICLR 2018; equation 1) and on
 noise with "anything" as target (outlier exposure, Hendrycks et al., ICLR 2019; equation 1), so that a picture between
 two scenes gets a low confidence instead of a guess.
@@ -23,11 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_utils.data.faces.records import ATTRIBUTES
 from course_utils.data.glyphs import class_names
 from course_utils.data.scenes.records import BACKGROUNDS, COLORS, SHAPES, SIZES
 from course_utils.hub import HubModel, config_coders
 from course_utils.layers import norm
-from course_utils.metrics.readings import SceneReading, SceneTargets
+from course_utils.metrics.readings import FaceReading, FaceTargets, SceneReading, SceneTargets
 
 READABLE = 0.9
 """A picture counts as readable if the judge's `confidence` is at least this."""
@@ -218,18 +219,9 @@ class GlyphJudge(nn.Module, HubModel, coders=config_coders(GlyphJudgeConfig)):
 
     def __init__(self, config: GlyphJudgeConfig = GlyphJudgeConfig()):
         super().__init__()
-        smallest = config.image_size // 2 ** len(config.widths)
-        if smallest * 2 ** len(config.widths) != config.image_size:
-            raise ValueError(
-                f"image_size is {config.image_size}, but {len(config.widths)} widths need a multiple of "
-                f"{2 ** len(config.widths)}"
-            )
         self.config = config
-        layers: list[nn.Module] = []
-        for wide, wider in pairwise((config.in_channels, *config.widths)):
-            layers += [nn.Conv2d(wide, wider, 4, stride=2, padding=1), norm(wider), nn.SiLU()]
-        self.body = nn.Sequential(*layers)
-        self.penultimate = nn.Linear(config.widths[-1] * smallest**2, config.feature_dim)
+        self.body, size = _halvings(config.in_channels, config.image_size, config.widths)
+        self.penultimate = nn.Linear(size, config.feature_dim)
         self.head = nn.Linear(config.feature_dim, config.num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -285,8 +277,108 @@ class GlyphJudge(nn.Module, HubModel, coders=config_coders(GlyphJudgeConfig)):
         return "".join(names[label] for label in labels.tolist())
 
     def _features(self, images: Tensor) -> Tensor:
-        body = self.body(_fit(images, self.config.in_channels, self.config.image_size))
-        return F.silu(self.penultimate(body.flatten(1)))  # (batch, channels * height * width) -> (batch, feature_dim)
+        return F.silu(self.penultimate(self.body(_fit(images, self.config.in_channels, self.config.image_size))))
+
+
+class FaceLogits(NamedTuple):
+    """What `FaceJudge.forward` gives, before any softmax: (batch, words) for each of `faces.ATTRIBUTES`."""
+
+    smile: Tensor
+    glasses: Tensor
+    hat: Tensor
+    hair_color: Tensor
+    hair_length: Tensor
+    skin: Tensor
+    beard: Tensor
+    pose: Tensor
+    background: Tensor
+
+
+@dataclass(frozen=True)
+class FaceJudgeConfig:
+    """Sizes of a `FaceJudge`.
+
+    Attributes:
+        in_channels: of the pictures.
+        image_size: height and width that the network works at; other pictures are resized to it.
+        widths: channels after each halving.
+        feature_dim: of the penultimate layer.
+    """
+
+    in_channels: int = 3
+    image_size: int = 32
+    widths: tuple[int, ...] = (32, 64, 96)
+    feature_dim: int = 128
+
+
+class FaceJudge(nn.Module, HubModel, coders=config_coders(FaceJudgeConfig)):
+    """Reads a face: a convolutional network with one softmax an attribute, all from the same features."""
+
+    def __init__(self, config: FaceJudgeConfig = FaceJudgeConfig()):
+        super().__init__()
+        self.config = config
+        self.body, size = _halvings(config.in_channels, config.image_size, config.widths)
+        self.penultimate = nn.Linear(size, config.feature_dim)
+        self.heads = tuple(len(words) for words in ATTRIBUTES.values())
+        self.head = nn.Linear(config.feature_dim, sum(self.heads))
+
+    def forward(self, images: Tensor) -> FaceLogits:
+        """Logits of all attributes: `(batch, 3, height, width)` in [-1, 1] to `FaceLogits`.
+
+        Raises:
+            ValueError: another number of channels or dimensions.
+        """
+        return FaceLogits(*self.head(self._features(images)).split(self.heads, -1))
+
+    def loss(self, images: Tensor, targets: FaceTargets) -> Tensor:
+        """Cross-entropy to the targets: summed over the attributes, mean over the batch, in nats.
+
+        Args:
+            images: `(batch, 3, height, width)` in [-1, 1].
+            targets: as `face_targets` makes them, or mixtures of such.
+        """
+        pairs = zip(self(images), targets, strict=True)
+        return sum(_cross_entropy(given, wanted, -1).mean() for given, wanted in pairs)
+
+    @torch.inference_mode()
+    def read(self, images: Tensor) -> FaceReading:
+        """The most probable word of each attribute, and the `confidence` in all of them together.
+
+        Args:
+            images: `(batch, 3, height, width)` in [-1, 1].
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        return FaceReading(*in_chunks(self, self._read, images))
+
+    def confidence(self, images: Tensor) -> Tensor:
+        """How sure the judge is of all that it reads, `(batch,)` in [0, 1]: the least of the attributes' probabilities.
+
+        Readable: at least `READABLE`.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        return self.read(images).confidence
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """The penultimate layer, `(batch, feature_dim)` float32.
+
+        Raises:
+            RuntimeError: the judge is in training mode.
+        """
+        (features,) = in_chunks(self, lambda part: (self._features(part),), images)
+        return features.float()
+
+    def _features(self, images: Tensor) -> Tensor:
+        return F.silu(self.penultimate(self.body(_fit(images, self.config.in_channels, self.config.image_size))))
+
+    def _read(self, images: Tensor) -> tuple[Tensor, ...]:
+        best = [logits.float().softmax(-1).max(-1) for logits in self(images)]
+        confidence = torch.stack([attribute.values for attribute in best]).amin(0)
+        return *(attribute.indices for attribute in best), confidence
 
 
 def in_chunks(
@@ -316,6 +408,25 @@ def in_chunks(
     place = next((tensor.device for tensor in network.parameters()), images.device)
     parts = [read(part.to(place)) for part in images.split(size)]
     return [torch.cat(values) for values in zip(*parts, strict=True)]
+
+
+def _halvings(in_channels: int, image_size: int, widths: Sequence[int]) -> tuple[nn.Sequential, int]:
+    """A network that halves pictures once a width, `(batch, in_channels, image_size, image_size)` to `(batch, size)`.
+
+    Returns:
+        the network and its `size`.
+
+    Raises:
+        ValueError: pictures that cannot be halved so often.
+    """
+    smallest = image_size // 2 ** len(widths)
+    if smallest * 2 ** len(widths) != image_size:
+        raise ValueError(f"image_size is {image_size}, but {len(widths)} widths need a multiple of {2 ** len(widths)}")
+    layers: list[nn.Module] = []
+    for wide, wider in pairwise((in_channels, *widths)):
+        layers += [nn.Conv2d(wide, wider, 4, stride=2, padding=1), norm(wider), nn.SiLU()]
+    # (batch, widths[-1], smallest, smallest) -> (batch, widths[-1] * smallest^2)
+    return nn.Sequential(*layers, nn.Flatten()), widths[-1] * smallest**2
 
 
 def _fit(images: Tensor, channels: int, size: int) -> Tensor:

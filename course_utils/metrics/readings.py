@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils.data.faces.records import ATTRIBUTES, NUISANCES, FaceRecords
 from course_utils.data.scenes.records import BACKGROUNDS, COLORS, SHAPES, SIZES, SceneRecords
 
 
@@ -118,6 +119,70 @@ def scene_confusion(reading: SceneReading, records: SceneRecords) -> dict[str, T
         "color": count_pairs(records.color[seen], reading.color[seen], len(COLORS)),
         "size": count_pairs(records.size[seen], reading.size[seen], len(SIZES)),
         "background": count_pairs(records.background, reading.background, len(BACKGROUNDS)),
+    }
+
+
+class FaceTargets(NamedTuple):
+    """Probabilities that `FaceJudge.loss` compares with, in the shapes of `FaceLogits`."""
+
+    smile: Tensor
+    glasses: Tensor
+    hat: Tensor
+    hair_color: Tensor
+    hair_length: Tensor
+    skin: Tensor
+    beard: Tensor
+    pose: Tensor
+    background: Tensor
+
+
+class FaceReading(NamedTuple):
+    """What the judge sees, `(batch,)` each: int64 indices into the words of `faces.ATTRIBUTES`, and `confidence`."""
+
+    smile: Tensor
+    glasses: Tensor
+    hat: Tensor
+    hair_color: Tensor
+    hair_length: Tensor
+    skin: Tensor
+    beard: Tensor
+    pose: Tensor
+    background: Tensor
+    confidence: Tensor
+
+    def records(self) -> FaceRecords:
+        """The reading as face records that `faces.render` draws; what a judge does not read is as in `faces.face`."""
+        nothing = torch.zeros_like(self.smile)
+        read = {name: getattr(self, name) for name in ATTRIBUTES}
+        unread = dict.fromkeys((*NUISANCES, "outfit"), nothing)
+        return FaceRecords(**read, **unread, jitter=nothing[:, None].expand(-1, 2))
+
+
+def face_targets(records: FaceRecords) -> FaceTargets:
+    """The targets of `FaceJudge.loss` for pictures of `batch` faces whose record is known."""
+    return FaceTargets(
+        **{name: F.one_hot(getattr(records, name), len(words)).float() for name, words in ATTRIBUTES.items()}
+    )
+
+
+def face_agreement(reading: FaceReading, records: FaceRecords) -> dict[str, Tensor]:
+    """Where a reading is right: `(batch,)` bool for each attribute, and `wholly_right`: for all of them."""
+    right = {name: getattr(reading, name) == getattr(records, name) for name in ATTRIBUTES}
+    return right | {"wholly_right": torch.stack(list(right.values())).all(0)}
+
+
+def face_accuracy(reading: FaceReading, records: FaceRecords) -> dict[str, float]:
+    """Share of the faces that are read right, for each attribute and `wholly_right`. Raises ValueError for no faces."""
+    if len(records) == 0:
+        raise ValueError("accuracy needs at least one face, and records is empty")
+    return {name: right.double().mean().item() for name, right in face_agreement(reading, records).items()}
+
+
+def face_confusion(reading: FaceReading, records: FaceRecords) -> dict[str, Tensor]:
+    """How often each truth (row) was read as what (column), `(words, words)` int64 counts for each attribute."""
+    return {
+        name: count_pairs(getattr(records, name), getattr(reading, name), len(words))
+        for name, words in ATTRIBUTES.items()
     }
 
 

@@ -1,20 +1,42 @@
-"""How the two judges are trained, and how they are judged themselves."""
+"""How the judges are trained, and how they are judged themselves."""
+
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from course_utils.data import Glyphs, Scenes, loader
+from course_utils.data import Faces, Glyphs, Scenes, loader
+from course_utils.data.faces.records import ATTRIBUTES, FaceRecords
 from course_utils.data.glyphs import class_names
 from course_utils.data.scenes.records import SHAPES, SceneRecords
 from course_utils.layers import draw_normal, draw_uniform
-from course_utils.metrics.judges import READABLE, GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
-from course_utils.metrics.readings import SceneReading, count_pairs, mean_iou, scene_accuracy, scene_confusion
-from course_utils.metrics.training_pictures import glyph_lesson, scene_lesson
+from course_utils.metrics.judges import (
+    READABLE,
+    FaceJudge,
+    FaceJudgeConfig,
+    GlyphJudge,
+    GlyphJudgeConfig,
+    SceneJudge,
+    SceneJudgeConfig,
+)
+from course_utils.metrics.readings import (
+    FaceReading,
+    SceneReading,
+    count_pairs,
+    face_accuracy,
+    face_confusion,
+    mean_iou,
+    scene_accuracy,
+    scene_confusion,
+)
+from course_utils.metrics.training_pictures import face_lesson, glyph_lesson, scene_lesson
 from course_utils.runtime import generator
 from course_utils.training import Player, Recipe, Target
 
 SCENE_SPLITS = {"test": "", "compositional": "compositional_"}
 """Splits that the scene judge is measured on, and what their metrics' names begin with."""
+
+Reading = TypeVar("Reading", SceneReading, FaceReading)
 
 SCENE_METRICS = ("presence", "shape", "color", "size", "background", "wholly_right", "pixels")
 
@@ -31,24 +53,35 @@ def glyph_test(samples: int) -> tuple[Tensor, Tensor]:
     return batch["image"], batch["merged"]
 
 
-def confusion(judge: SceneJudge | GlyphJudge, samples: int = 2000, split: str = "test") -> dict[str, Tensor]:
+def face_test(samples: int) -> tuple[Tensor, FaceRecords]:
+    """Held-out faces: pictures `(samples, 3, 32, 32)` and records."""
+    batch = Faces("test", length=samples)[range(samples)]
+    return batch["image"], FaceRecords.from_dict(batch)
+
+
+def confusion(
+    judge: SceneJudge | GlyphJudge | FaceJudge, samples: int = 2000, split: str = "test"
+) -> dict[str, Tensor]:
     """Confusion matrices of a judge on held-out pictures, int64 counts, a row for each truth.
 
     Args:
         judge: in evaluation mode.
         samples: held-out pictures.
-        split: of scenes; glyphs have `test` only.
+        split: of scenes; glyphs and faces have `test` only.
 
     Returns:
         of a scene judge `shape (7, 7)` and `pixels (7, 7)` with 0 for none, `color (8, 8)`, `size (2, 2)`,
-        `background (6, 6)`; of a glyph judge `character (62, 62)`.
+        `background (6, 6)`; of a glyph judge `character (62, 62)`; of a face judge one an attribute.
 
     Raises:
-        ValueError: another split of glyphs.
+        ValueError: another split of glyphs or faces.
     """
+    if split != "test" and not isinstance(judge, SceneJudge):
+        raise ValueError(f"{type(judge).__name__} is measured on the split test, not on {split!r}")
+    if isinstance(judge, FaceJudge):
+        images, faces = face_test(samples)
+        return face_confusion(on_cpu(judge.read(images)), faces)
     if isinstance(judge, GlyphJudge):
-        if split != "test":
-            raise ValueError(f"the glyph judge is measured on the split test, not on {split!r}")
         images, labels = glyph_test(samples)
         return {"character": count_pairs(labels, judge.read(images).cpu(), judge.config.num_classes)}
     images, records, label_map = scene_test(split, samples)
@@ -63,14 +96,8 @@ def unreadable_scenes(samples: int) -> dict[str, Tensor]:
     a `background` without an object.
     """
     images, _, _ = scene_test("test", samples)
-    draw = generator(0)
-    order = draw_uniform((images[0, 0].numel(),), draw).argsort()
-    eight = torch.stack([images.roll(shift, 0) for shift in range(8)]).mean(0)
-    return {
+    return _spoiled(images) | {
         "gray": torch.zeros_like(images),
-        "noise": draw_normal(images.shape, draw).clamp(-1, 1),
-        "mean": eight,
-        "shuffled": images.flatten(2)[:, :, order].view_as(images),  # (samples, 3, 1024) -> (samples, 3, 32, 32)
         "moved": images.roll((8, 8), (2, 3)),
         "background": images[:, :, :1, :1].expand_as(images),
     }
@@ -79,24 +106,43 @@ def unreadable_scenes(samples: int) -> dict[str, Tensor]:
 def unreadable_glyphs(samples: int) -> dict[str, Tensor]:
     """Pictures that show no character, `(samples, 1, 32, 32)` each, by name: blank, noise, mean of eight, shuffled."""
     images, _ = glyph_test(samples)
-    draw = generator(0)
-    order = draw_uniform((images[0, 0].numel(),), draw).argsort()
-    return {
-        "blank": torch.full_like(images, -1),
-        "noise": draw_normal(images.shape, draw).clamp(-1, 1),
-        "mean": torch.stack([images.roll(shift, 0) for shift in range(8)]).mean(0),
-        "shuffled": images.flatten(2)[:, :, order].view_as(images),  # (samples, 1, 1024) -> (samples, 1, 32, 32)
+    return _spoiled(images) | {"blank": torch.full_like(images, -1)}
+
+
+def unreadable_faces(samples: int) -> dict[str, Tensor]:
+    """Pictures that show no face, `(samples, 3, 32, 32)` each, by name: a judge must not be sure of any.
+
+    `gray` and `noise`; `mean` of eight faces; `shuffled` pixels of a face; faces moved by half a picture (`moved`) and
+    `upside_down`; a `background` without a face.
+    """
+    images, _ = face_test(samples)
+    return _spoiled(images) | {
+        "gray": torch.zeros_like(images),
+        "moved": images.roll((16, 16), (2, 3)),
+        "upside_down": images.flip(2),
+        "background": images[:, :, :1, :1].expand_as(images),
     }
 
 
-def readable_share(judge: SceneJudge | GlyphJudge, images: Tensor) -> float:
+def _spoiled(images: Tensor) -> dict[str, Tensor]:
+    """Noise, means of eight pictures, and pictures whose pixels are shuffled, all alike."""
+    draw = generator(0)
+    order = draw_uniform((images[0, 0].numel(),), draw).argsort()
+    return {
+        "noise": draw_normal(images.shape, draw).clamp(-1, 1),
+        "mean": torch.stack([images.roll(shift, 0) for shift in range(8)]).mean(0),
+        "shuffled": images.flatten(2)[:, :, order].view_as(images),  # (samples, c, 1024) -> (samples, c, 32, 32)
+    }
+
+
+def readable_share(judge: SceneJudge | GlyphJudge | FaceJudge, images: Tensor) -> float:
     """Share of the pictures that the judge calls readable."""
     return (judge.confidence(images) >= READABLE).double().mean().item()
 
 
-def on_cpu(reading: SceneReading) -> SceneReading:
+def on_cpu(reading: Reading) -> Reading:
     """The same reading on the CPU, where the records are."""
-    return SceneReading(*(values.cpu() for values in reading))
+    return type(reading)(*(values.cpu() for values in reading))
 
 
 def _scene_player(judge: nn.Module) -> Player:
@@ -111,6 +157,13 @@ def _glyph_player(judge: nn.Module) -> Player:
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         images, targets = glyph_lesson(batch["image"], batch["merged"], judge.config.num_classes)
         return judge.loss(images, targets), {}
+
+    return Player("judge", judge, objective, learning_rate=3e-3, weight_decay=0.01)
+
+
+def _face_player(judge: nn.Module) -> Player:
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        return judge.loss(*face_lesson(batch)), {}
 
     return Player("judge", judge, objective, learning_rate=3e-3, weight_decay=0.01)
 
@@ -189,6 +242,28 @@ def _glyph_ceiling(samples: int) -> dict[str, float]:
     return {"accuracy": (labels == labels).double().mean().item(), "worst_class": _worst_class(labels, labels)}
 
 
+def _face_metrics(judge: nn.Module, samples: int) -> dict[str, float]:
+    images, records = face_test(samples)
+    nothing = [readable_share(judge, pictures) for pictures in unreadable_faces(min(samples, 500)).values()]
+    return face_accuracy(on_cpu(judge.read(images)), records) | {
+        "readable": readable_share(judge, images),
+        "nonsense_readable": max(nothing),
+    }
+
+
+def _face_chance(samples: int) -> dict[str, float]:
+    """What one gets who names the most frequent word of each attribute, measured on the same faces."""
+    _, records = face_test(samples)
+    guesses = [getattr(records, name).mode().values.expand(samples) for name in ATTRIBUTES]
+    return face_accuracy(FaceReading(*guesses, torch.zeros(samples)), records)
+
+
+def _face_ceiling(samples: int) -> dict[str, float]:
+    """What one gets who reads the records themselves."""
+    _, records = face_test(samples)
+    return face_accuracy(FaceReading(*(getattr(records, name) for name in ATTRIBUTES), torch.ones(samples)), records)
+
+
 SCENE_JUDGE = Recipe(
     name="scene-judge",
     chapter="01_autoencoders",
@@ -239,5 +314,33 @@ GLYPH_JUDGE = Recipe(
     about="Reads the characters 0-9, A-Z and a-z in all 21 text fonts; capital I and small l are one class.",
 )
 
+FACE_JUDGE = Recipe(
+    name="face-judge",
+    chapter="02_gans",
+    notebook="02_gans/01_gan",
+    system="face judge",
+    paper="mixup, Zhang et al., ICLR 2018",
+    data="faces",
+    model=lambda: FaceJudge(FaceJudgeConfig()),
+    players=_face_player,
+    loader=lambda: loader(Faces("train"), 128),
+    steps={"smoke": 3, "cpu": 2000, "gpu": 8000},
+    metrics=_face_metrics,
+    targets={
+        **{name: Target(at_least=0.99) for name in ATTRIBUTES},
+        "nonsense_readable": Target(at_most=0.01),
+    },
+    samples=5000,
+    quick_samples=512,
+    chance=_face_chance,
+    ceiling=_face_ceiling,
+    minutes=4,
+    about="Reads smile, glasses, hat, hair colour and length, skin, beard, pose and background of a face.",
+)
+
 RECIPES: tuple[Recipe, ...] = (SCENE_JUDGE, GLYPH_JUDGE)
-"""The judges: `course train scene-judge`, `course train glyph-judge`."""
+"""The judges: `course train scene-judge`, `course train glyph-judge`.
+
+FACE_JUDGE joins them with its checkpoint, since every recipe of this list has one: `train(FACE_JUDGE)`, and a row for
+it in the grid of `experiments`.
+"""

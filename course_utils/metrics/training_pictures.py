@@ -3,16 +3,18 @@
 All draws come from torch's global random state, which the training engine seeds and keeps.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils.data.faces.records import FaceRecords
 from course_utils.data.scenes.drawing import background_colors, object_colors
 from course_utils.data.scenes.records import SceneRecords
 from course_utils.layers import draw_integers, draw_normal, draw_uniform
-from course_utils.metrics.readings import SceneTargets, scene_targets
+from course_utils.metrics.readings import FaceTargets, SceneTargets, face_targets, scene_targets
 
 MIXED, FOURFOLD, NOISE = 1 / 8, 1 / 16, 1 / 16
 """Shares of a batch that become a mixture of two pictures, the mean of four, and noise."""
@@ -59,24 +61,42 @@ def scene_lesson(batch: dict) -> tuple[Tensor, SceneTargets]:
     images, painted = repaint(batch)
     targets = scene_targets(SceneRecords.from_dict(batch), batch["label_map"])
     targets = targets._replace(color=targets.color * ~painted[..., None])
-    mixture = draw_mixture(len(images))
-    nothing = mixture.noise.to(images.device)
-    images = torch.where(nothing.view(-1, 1, 1, 1), noise_like(images), mixture(images))
-    mixed = []
-    for target, classes in zip(targets, (-1, -1, -1, -1, 1), strict=True):
-        anything = torch.full_like(target, 1 / target.shape[classes])
-        mixed.append(torch.where(nothing.view(-1, *[1] * (target.ndim - 1)), anything, mixture(target)))
+    images, mixed = mix(images, targets, (-1, -1, -1, -1, 1))
     return disturb(images), SceneTargets(*mixed)
 
 
 def glyph_lesson(images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Characters `(batch, 1, height, width)` with labels `(batch,)` as a lesson: pictures and label probabilities."""
-    targets = F.one_hot(labels, num_classes).float()
+    images, (targets,) = mix(images, [F.one_hot(labels, num_classes).float()], (-1,))
+    return disturb(images), targets
+
+
+def face_lesson(batch: dict) -> tuple[Tensor, FaceTargets]:
+    """A batch of faces (with `record`) as a lesson: pictures and what to read from them."""
+    targets = face_targets(FaceRecords.from_dict(batch))
+    images, mixed = mix(batch["image"], targets, (-1,) * len(targets))
+    return disturb(images), FaceTargets(*mixed)
+
+
+def mix(images: Tensor, targets: Sequence[Tensor], classes: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+    """Mix some pictures of a batch with others, and put noise in the place of some; do the same to their targets.
+
+    Args:
+        images: `(batch, channels, height, width)`.
+        targets: probabilities, `(batch, ...)` each.
+        classes: for each target the dimension that its classes lie along.
+
+    Returns:
+        pictures and targets; of noise, any class is equally probable.
+    """
     mixture = draw_mixture(len(images))
     nothing = mixture.noise.to(images.device)
     images = torch.where(nothing.view(-1, 1, 1, 1), noise_like(images), mixture(images))
-    targets = torch.where(nothing[:, None], torch.full_like(targets, 1 / num_classes), mixture(targets))
-    return disturb(images), targets
+    mixed = []
+    for target, dim in zip(targets, classes, strict=True):
+        anything = torch.full_like(target, 1 / target.shape[dim])
+        mixed.append(torch.where(nothing.view(-1, *[1] * (target.ndim - 1)), anything, mixture(target)))
+    return images, mixed
 
 
 def repaint(batch: dict) -> tuple[Tensor, Tensor]:

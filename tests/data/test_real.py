@@ -163,7 +163,7 @@ def test_without_a_network_the_error_says_all_that_helps(cache, monkeypatch):
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
     for name, (size, substitute) in {
         "mnist": ("18 MB", "Digits"), "fashion_mnist": ("31 MB", "Glyphs"),
-        "cifar10": ("144 MB", "Scenes"), "celeba": ("1,424 MB", "Scenes"),
+        "cifar10": ("144 MB", "Scenes"), "celeba": ("1,424 MB", "Faces"),
     }.items():  # fmt: skip
         with pytest.raises(real.DataUnavailable) as caught:
             real.load(name)

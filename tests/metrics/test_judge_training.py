@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from course_utils.data import Scenes
+from course_utils.data import Faces, Scenes
+from course_utils.data.faces import ATTRIBUTES
 from course_utils.data.scenes import HELD_OUT, SceneRecords
 from course_utils.data.scenes.drawing import object_colors
 from course_utils.data.scenes.records import COLORS, SHAPES
@@ -10,17 +11,21 @@ from course_utils.metrics.experiments import EXPERIMENTS, dense, draw_confusions
 from course_utils.metrics.judges import READABLE
 from course_utils.metrics.readings import count_pairs
 from course_utils.metrics.recipes import (
+    FACE_JUDGE,
     GLYPH_JUDGE,
     RECIPES,
     SCENE_JUDGE,
     confusion,
+    face_test,
     glyph_test,
     scene_test,
+    unreadable_faces,
     unreadable_glyphs,
     unreadable_scenes,
 )
 from course_utils.training import load
 
+JUDGES = (SCENE_JUDGE, GLYPH_JUDGE, FACE_JUDGE)
 TRAINING_FIELDS = ("image", "record", "label_map", "masks")
 
 
@@ -57,6 +62,23 @@ def test_targets_are_probabilities_also_of_mixtures(batch):
         assert values.sum(-1).max() <= 1 + 1e-6
     mixed = ((targets.background > 0.01) & (targets.background < 0.99)).any(1).double().mean()
     assert 0.1 < mixed < 0.35
+
+
+def test_lessons_of_faces_teach_what_is_there():
+    batch = Faces("train")[range(512)]
+    images, targets = training_pictures.face_lesson(batch)
+    assert images.shape == batch["image"].shape
+    assert images.abs().max() <= 1
+    assert targets._fields == tuple(ATTRIBUTES)
+    for name, target in targets._asdict().items():
+        torch.testing.assert_close(target.sum(1), torch.ones(512))
+        alone = target.amax(1) == 1
+        assert 0.7 < alone.double().mean() < 0.95
+        assert torch.equal(target.argmax(1)[alone], batch[name][alone])
+    nothing = (targets.background - 1 / 6).abs().amax(1) < 1e-6
+    assert 0.02 < nothing.double().mean() < 0.12
+    kept = images[~nothing] - batch["image"][~nothing]
+    assert (images[nothing] - batch["image"][nothing]).abs().mean() > 3 * kept.abs().mean()
 
 
 def test_a_mixture_mixes_pictures_and_targets_alike():
@@ -116,7 +138,7 @@ def test_noise_has_the_shape_and_range_of_pictures(count):
     assert images.abs().max() <= 1
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", JUDGES, ids=lambda recipe: recipe.name)
 def test_the_objective_gives_a_gradient_to_every_parameter(recipe):
     model = recipe.model()
     loss, _ = recipe.players(model).objective(next(iter(recipe.loader())))
@@ -156,7 +178,7 @@ def test_a_trained_glyph_judge_reads_characters_and_knows_nonsense(glyph_judge):
 
 
 def test_ceiling_is_perfect_and_chance_is_the_most_frequent_answer():
-    for recipe in RECIPES:
+    for recipe in JUDGES:
         assert set(recipe.ceiling(100).values()) == {1.0}
         assert all(0 <= value < 0.9 for value in recipe.chance(100).values())
     _, labels = glyph_test(100)
@@ -166,6 +188,30 @@ def test_ceiling_is_perfect_and_chance_is_the_most_frequent_answer():
     assert chance["color"] == pytest.approx(records.color[records.present].bincount().max() / records.present.sum())
     assert chance["presence"] == pytest.approx(records.present.double().mean())
     assert chance["pixels"] == pytest.approx((truth == 0).double().mean())
+
+
+def test_a_judge_of_faces_is_measured_on_each_attribute():
+    faces = face_test(300)[1]
+    chance = FACE_JUDGE.chance(300)
+    for name in ATTRIBUTES:
+        assert chance[name] == getattr(faces, name).bincount().max().item() / 300
+    metrics = FACE_JUDGE.metrics(FACE_JUDGE.model().eval(), 64)
+    assert set(FACE_JUDGE.targets) < set(metrics)
+    assert set(ATTRIBUTES) < set(FACE_JUDGE.targets)
+    assert metrics["wholly_right"] < 0.1  # it is not trained
+    assert FACE_JUDGE.loader().dataset.split == "train"
+    matrices = confusion(FACE_JUDGE.model().eval(), 50)
+    assert {name: int(matrix.sum()) for name, matrix in matrices.items()} == dict.fromkeys(ATTRIBUTES, 50)
+    with pytest.raises(ValueError, match="split test"):
+        confusion(FACE_JUDGE.model().eval(), 50, "validation")
+
+
+def test_pictures_of_no_face_are_not_faces():
+    images, _ = face_test(40)
+    for name, nonsense in unreadable_faces(40).items():
+        assert nonsense.shape == images.shape
+        assert nonsense.abs().max() <= 1
+        assert (nonsense - images).abs().mean() > 0.2, name
 
 
 def test_confusions_add_up_and_are_drawn(scene_judge, glyph_judge):

@@ -2,10 +2,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from course_utils.data import faces
+from course_utils.data.faces import ATTRIBUTES
 from course_utils.data.scenes import label_map, records, render, scene
 from course_utils.metrics import judges, readings
-from course_utils.metrics.judges import GlyphJudge, GlyphJudgeConfig, SceneJudge, SceneJudgeConfig
-from course_utils.metrics.readings import SceneReading
+from course_utils.metrics.judges import (
+    FaceJudge,
+    FaceJudgeConfig,
+    GlyphJudge,
+    GlyphJudgeConfig,
+    SceneJudge,
+    SceneJudgeConfig,
+)
+from course_utils.metrics.readings import FaceReading, SceneReading
 from course_utils.runtime import generator
 
 SMALL = SceneJudgeConfig(widths=(8, 8, 8, 8), feature_dim=8, decoder_width=4)
@@ -21,6 +30,12 @@ def judge() -> SceneJudge:
 def glyph_judge() -> GlyphJudge:
     torch.manual_seed(0)
     return GlyphJudge(GlyphJudgeConfig(widths=(8, 8), feature_dim=8)).eval()
+
+
+@pytest.fixture
+def face_judge() -> FaceJudge:
+    torch.manual_seed(0)
+    return FaceJudge(FaceJudgeConfig(widths=(8, 8), feature_dim=8)).eval()
 
 
 def pictures(batch: int = 5, channels: int = 3, size: int = 32) -> Tensor:
@@ -42,13 +57,29 @@ def test_everything_has_one_row_a_picture_at_any_resolution(judge, size):
     assert judge.read(images[:0]).shape.shape == (0, 4)
 
 
+@pytest.mark.parametrize("size", [32, 48])
+def test_a_face_has_one_answer_an_attribute_at_any_resolution(face_judge, size):
+    images = pictures(size=size)
+    logits = face_judge(images)
+    assert logits._fields == tuple(ATTRIBUTES)
+    assert [tuple(values.shape) for values in logits] == [(5, len(words)) for words in ATTRIBUTES.values()]
+    reading = face_judge.read(images)
+    assert reading._fields == (*ATTRIBUTES, "confidence")
+    for given, found in zip(logits, reading, strict=False):
+        assert torch.equal(given.argmax(1), found)
+    assert face_judge.features(images).shape == (5, 8)
+    assert face_judge.read(images[:0]).smile.shape == (0,)
+
+
 @pytest.mark.parametrize("method", ["read", "features", "segment", "confidence"])
-def test_a_judge_in_training_mode_is_refused(judge, glyph_judge, method):
+def test_a_judge_in_training_mode_is_refused(judge, glyph_judge, face_judge, method):
     with pytest.raises(RuntimeError, match=r"SceneJudge is in training mode.*\.eval\(\)"):
         getattr(judge.train(), method)(pictures())
     if method != "segment":
         with pytest.raises(RuntimeError, match="GlyphJudge is in training mode"):
             getattr(glyph_judge.train(), method)(pictures(channels=1))
+        with pytest.raises(RuntimeError, match="FaceJudge is in training mode"):
+            getattr(face_judge.train(), method)(pictures())
 
 
 def test_the_guard_protects_from_batch_norm_in_training_mode():
@@ -60,17 +91,18 @@ def test_the_guard_protects_from_batch_norm_in_training_mode():
     assert torch.equal(whole, pieces)
 
 
-def test_features_of_a_picture_do_not_depend_on_its_batch(judge, glyph_judge):
-    for model, images in ((judge, pictures(300)), (glyph_judge, pictures(300, 1))):
+def test_features_of_a_picture_do_not_depend_on_its_batch(judge, glyph_judge, face_judge):
+    for model, images in ((judge, pictures(300)), (glyph_judge, pictures(300, 1)), (face_judge, pictures(300))):
         together = model.features(images)
         torch.testing.assert_close(model.features(images[7:8])[0], together[7], atol=1e-5, rtol=1e-4)
         assert not together.requires_grad
 
 
 @pytest.mark.parametrize("wrong", [torch.zeros(2, 1, 32, 32), torch.zeros(3, 32, 32)])
-def test_pictures_of_another_shape_are_refused(judge, wrong):
-    with pytest.raises(ValueError, match=r"expected pictures of shape \(batch, 3, height, width\)"):
-        judge(wrong)
+def test_pictures_of_another_shape_are_refused(judge, face_judge, wrong):
+    for model in (judge, face_judge):
+        with pytest.raises(ValueError, match=r"expected pictures of shape \(batch, 3, height, width\)"):
+            model(wrong)
 
 
 def test_a_size_that_cannot_be_halved_so_often_is_refused():
@@ -78,6 +110,8 @@ def test_a_size_that_cannot_be_halved_so_often_is_refused():
         SceneJudge(SceneJudgeConfig(image_size=24))
     with pytest.raises(ValueError, match="multiple of 8"):
         GlyphJudge(GlyphJudgeConfig(image_size=20))
+    with pytest.raises(ValueError, match="3 widths need a multiple of 8"):
+        FaceJudge(FaceJudgeConfig(image_size=36))
 
 
 # Places
@@ -124,6 +158,15 @@ def test_a_glyph_judge_takes_labels_or_their_probabilities(glyph_judge):
     assert glyph_judge.text(torch.tensor([0, 10, 61])) == "0Az"
 
 
+def test_the_loss_of_faces_is_the_sum_of_cross_entropies(face_judge):
+    few = faces.records("train", range(6))
+    images = faces.render(few)
+    expected = sum(
+        nn.functional.cross_entropy(logits, getattr(few, name)) for name, logits in face_judge(images)._asdict().items()
+    )
+    torch.testing.assert_close(face_judge.loss(images, readings.face_targets(few)), expected)
+
+
 # Confidence
 
 
@@ -166,6 +209,15 @@ def test_confidence_is_the_least_probability_that_matters():
 
     sure["shape"][0] = shares(7, 0, 0.7)[0]
     assert given(logits_of(sure)).confidence(pictures(1)).item() == pytest.approx(0.7)
+
+
+def test_confidence_in_a_face_is_that_in_its_least_certain_attribute(face_judge):
+    shares = [torch.tensor([[0.97] + [0.03 / (len(words) - 1)] * (len(words) - 1)]) for words in ATTRIBUTES.values()]
+    face_judge.forward = lambda images: judges.FaceLogits(*(share.log() for share in shares))
+    assert face_judge.confidence(pictures(1)).item() == pytest.approx(0.97)
+    shares[4] = torch.tensor([[0.1, 0.7, 0.2]])
+    assert face_judge.confidence(pictures(1)).item() == pytest.approx(0.7)
+    assert face_judge.read(pictures(1)).hair_length.tolist() == [1]
 
 
 # Readings
@@ -224,3 +276,34 @@ def test_confusions_count_truth_in_rows_and_readings_in_columns():
     assert all(torch.equal(matrix, matrix.diag().diag()) for matrix in perfect.values())
     assert perfect["shape"].sum() == 160
     assert perfect["color"].sum() == perfect["size"].sum() == scenes.present.sum()
+
+
+def faces_read(few: faces.FaceRecords) -> FaceReading:
+    return FaceReading(*(getattr(few, name) for name in ATTRIBUTES), torch.ones(len(few)))
+
+
+def test_a_face_that_is_read_right_can_be_drawn_again():
+    few = faces.records("test", range(50))
+    reading = faces_read(few)
+    assert set(readings.face_accuracy(reading, few).values()) == {1.0}
+    still = faces.face(smile="smiling", hat="cap", pose="left", background="teal")
+    assert torch.equal(faces.render(faces_read(still).records()), faces.render(still))
+    targets = readings.face_targets(few)
+    for name, target in targets._asdict().items():
+        assert torch.equal(target.argmax(1), getattr(few, name))
+        assert torch.equal(target.sum(1), torch.ones(50))
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_each_error_in_a_face_counts_where_it_is(name):
+    few = faces.records("test", range(4))
+    truth = getattr(few, name)
+    wrong = faces_read(few)._replace(**{name: torch.cat([(truth[:1] + 1) % len(ATTRIBUTES[name]), truth[1:]])})
+    accuracy = readings.face_accuracy(wrong, few)
+    assert accuracy == dict.fromkeys(ATTRIBUTES, 1.0) | {name: 0.75, "wholly_right": 0.75}
+    confusion = readings.face_confusion(wrong, few)
+    assert all(matrix.sum() == 4 for matrix in confusion.values())
+    assert confusion[name].diag().sum() == 3
+    assert confusion[name][truth[0], (truth[0] + 1) % len(ATTRIBUTES[name])] == 1
+    with pytest.raises(ValueError, match="at least one face"):
+        readings.face_accuracy(faces_read(few[[]]), few[[]])

@@ -1,5 +1,6 @@
 """Scenes: rendered worlds of 1 to 4 objects, in which one record gives every task its ground truth."""
 
+from course_utils.data.records import join
 from course_utils.data.scenes.captions import LEVELS, Caption, captions
 from course_utils.data.scenes.dataset import LENGTHS, Scenes
 from course_utils.data.scenes.drawing import BACKGROUND_RGB, COLOR_RGB, label_map, masks
@@ -18,7 +19,6 @@ from course_utils.data.scenes.records import (
     SIZES,
     SPLITS,
     SceneRecords,
-    join,
     records,
     scene,
     visible_code,

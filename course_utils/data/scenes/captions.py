@@ -16,7 +16,7 @@ least one. Words come in the order size, colour, shape, place, so that a caption
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from course_utils.data.scenes.draws import Draws, keys
+from course_utils.data.draws import Draws, keys
 from course_utils.data.scenes.facts import RELATED, RELATIONS, Fact, Pattern, objects
 from course_utils.data.scenes.records import BACKGROUNDS, COLORS, PLACES, SHAPES, SIZES, SceneRecords
 

@@ -1,28 +1,24 @@
 """Scenes as a torch data set that makes a whole batch at once, and the columns of its Hugging Face form."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from course_utils.data.draws import Draws, keys
+from course_utils.data.records import index_of
+from course_utils.data.rendered import Rendered
 from course_utils.data.scenes.captions import LEVELS, Caption, captions
-from course_utils.data.scenes.drawing import check_size, label_map, masks
-from course_utils.data.scenes.draws import Draws, keys
+from course_utils.data.scenes.drawing import label_map, masks
 from course_utils.data.scenes.questions import questions
-from course_utils.data.scenes.records import NUM_INDICES, SPLITS, SceneRecords, records
+from course_utils.data.scenes.records import SceneRecords, records
 from course_utils.data.scenes.rendering import STYLES, render, render_video
-
-if TYPE_CHECKING:
-    import datasets
 
 LENGTHS = {"train": 50_000, "validation": 5_000, "test": 5_000, "compositional": 5_000}
 FRAMES = 8
 CAPTION_LEVELS = (*LEVELS, "any")
 
 
-class Scenes(Dataset):
+class Scenes(Rendered):
     """Rendered scenes of one split.
 
         data = Scenes("train", size=32)
@@ -32,7 +28,7 @@ class Scenes(Dataset):
     `course_utils.data.to_dataset(data)` and `stream(data)` give it as Hugging Face `datasets`.
 
     Args:
-        split: one of SPLITS.
+        split: a key of LENGTHS.
         size: side of the pictures in pixels, at least 8.
         style: the rendering under the key "image" (and "video"), one of STYLES.
         length: how many scenes; by default LENGTHS[split]. A longer set begins with the shorter one.
@@ -66,65 +62,21 @@ class Scenes(Dataset):
         seed: int = 0,
         objects: int | None = None,
     ) -> None:
-        check_size(size)
-        fields = (fields,) if isinstance(fields, str) else tuple(fields)
-        choices = (("split", split, SPLITS), ("style", style, STYLES), ("level", level, CAPTION_LEVELS))
-        for kind, value, known in choices:
-            if value not in known:
-                raise ValueError(f"unknown {kind} {value!r}: choose one of {', '.join(known)}")
-        unknown = [field for field in fields if field not in FIELDS]
-        if unknown or not fields:
-            raise ValueError(f"unknown fields {unknown}: choose at least one of {', '.join(FIELDS)}")
-        length = LENGTHS[split] if length is None else length
-        if not 0 < length <= NUM_INDICES:
-            raise ValueError(f"length is {length}: it must lie in 1 ... 2**40")
-        self.split, self.size, self.style, self.length = split, size, style, length
+        super().__init__(split, size, length, fields, seed, LENGTHS, FIELDS)
+        index_of(style, STYLES, "style")
+        index_of(level, CAPTION_LEVELS, "level")
         if objects is not None and not 1 <= objects <= 4:
             raise ValueError(f"a scene has 1 to 4 objects, not {objects}")
-        self.fields, self.level, self.seed, self.objects = fields, level, seed, objects
+        self.style, self.level, self.objects = style, level, objects
 
-    def __len__(self) -> int:
-        return self.length
-
-    def records(self, indices: Sequence[int] | Tensor) -> SceneRecords:
-        """The records at the given indices. Raises IndexError for one below 0 or past the end."""
-        indices = torch.as_tensor(indices, dtype=torch.int64).reshape(-1)
-        if len(indices) and not (0 <= int(indices.min()) and int(indices.max()) < self.length):
-            raise IndexError(
-                f"indices must lie in 0 ... {self.length - 1} in this data set ({self.split}), "
-                f"got {int(indices.min())} ... {int(indices.max())}"
-            )
+    def _records(self, indices: Tensor) -> SceneRecords:
         return records(self.split, indices, self.seed, self.objects)
 
-    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> dict:
-        """One scene without the batch dimension for an integer, a batch for anything else."""
-        if isinstance(index, int):
-            if index < 0:
-                index += self.length
-            return {name: value[0] for name, value in self.__getitems__([index]).items()}
-        if isinstance(index, slice):
-            index = range(self.length)[index]
-        return self.__getitems__(index)
+    def _make(self, field: str, scenes: SceneRecords) -> Tensor | list:
+        return _MAKERS[field](self, scenes)
 
-    def __getitems__(self, indices: Sequence[int] | Tensor) -> dict:
-        """A whole batch, made at once and already collated."""
-        scenes = self.records(indices)
-        batch = {}
-        for field in self.fields:
-            if field == "record":
-                batch.update(scenes.as_dict())
-            else:
-                batch[field] = _MAKERS[field](self, scenes)
-        return batch
-
-    def features(self) -> "datasets.Features":
-        """Columns for `course_utils.data.to_dataset` and `stream`."""
-        import datasets
-
-        columns = {}
-        for field in self.fields:
-            columns.update(_columns(field, self.size))
-        return datasets.Features(columns)
+    def _columns(self, field: str) -> dict:
+        return _columns(field, self.size)
 
 
 def _caption_texts(data: Scenes, scenes: SceneRecords) -> list[str]:

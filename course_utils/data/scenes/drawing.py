@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
+from course_utils.data.pixels import check_size, coverage, palette, pixel_centres
 from course_utils.data.scenes.records import BACKGROUNDS, COLORS, SceneRecords
-from course_utils.data.scenes.shapes import Layout, distances, layout, pixel_centres
-
-MIN_SIZE = 8
+from course_utils.data.scenes.shapes import Layout, distances, layout
 
 COLOR_RGB: dict[str, tuple[int, int, int]] = {
     "red": (196, 22, 28),
@@ -31,12 +30,8 @@ BACKGROUND_RGB: dict[str, tuple[int, int, int]] = {
 """Six soft tones, light enough for every object colour."""
 
 
-def _palette(table: dict[str, tuple[int, int, int]], names: tuple[str, ...]) -> Tensor:
-    return torch.tensor([table[name] for name in names], dtype=torch.float32) / 127.5 - 1
-
-
-_COLORS = _palette(COLOR_RGB, COLORS)
-_BACKGROUNDS = _palette(BACKGROUND_RGB, BACKGROUNDS)
+_COLORS = palette(COLOR_RGB[name] for name in COLORS)
+_BACKGROUNDS = palette(BACKGROUND_RGB[name] for name in BACKGROUNDS)
 
 
 def object_colors(scenes: SceneRecords) -> Tensor:
@@ -47,17 +42,6 @@ def object_colors(scenes: SceneRecords) -> Tensor:
 def background_colors(scenes: SceneRecords) -> Tensor:
     """(batch, 3) in [-1, 1]."""
     return _BACKGROUNDS.to(scenes.device)[scenes.background]
-
-
-def check_size(size: int) -> None:
-    """Raise ValueError unless `size` is a whole number of pixels from 8 up."""
-    if not isinstance(size, int) or size < MIN_SIZE:
-        raise ValueError(f"size is {size!r}: a picture's side is a whole number of pixels, at least {MIN_SIZE}")
-
-
-def coverage(distance: Tensor, size: int) -> Tensor:
-    """How much of each pixel lies inside, in [0, 1], from signed distances in picture coordinates."""
-    return (0.5 - distance * size).clamp_(0, 1)
 
 
 def scene_distances(where: Layout, size: int) -> Tensor:

@@ -6,9 +6,9 @@ The lattice is fixed to the picture, not to its pixels: the same texture appears
 import torch
 from torch import Tensor
 
+from course_utils.data.draws import STEP
 from course_utils.data.hashing import hashed
-from course_utils.data.scenes.draws import STEP
-from course_utils.data.scenes.shapes import pixel_centres
+from course_utils.data.pixels import pixel_centres
 
 
 def lattice(texture: Tensor, channel: int, height: int, width: int) -> Tensor:

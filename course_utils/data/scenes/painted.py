@@ -9,10 +9,11 @@ on top.
 import torch
 from torch import Tensor
 
+from course_utils.data.pixels import pixel_centres
 from course_utils.data.scenes.drawing import background_colors, object_colors
 from course_utils.data.scenes.noise import lattice
 from course_utils.data.scenes.records import SceneRecords
-from course_utils.data.scenes.shapes import OUTLINES, Layout, pixel_centres
+from course_utils.data.scenes.shapes import OUTLINES, Layout
 from course_utils.data.scenes.styles import signed, unit
 
 _LAYERS = ((11, 0.095, 0.050), (30, 0.030, 0.017))  # cells a side, half length and half width of a dab

@@ -12,8 +12,8 @@ A question that has no single answer is not asked: "What color is the circle?" n
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from course_utils.data.draws import Draws, keys
 from course_utils.data.scenes.captions import NUMBERS, noun, one
-from course_utils.data.scenes.draws import Draws, keys
 from course_utils.data.scenes.facts import RELATED, RELATIONS, Pattern, objects
 from course_utils.data.scenes.records import ALLOWED, BACKGROUNDS, COLORS, HELD_OUT, PLACES, SHAPES, SIZES, SceneRecords
 

@@ -14,14 +14,16 @@ Three things hold by construction:
 - The pairs of shape and colour in `HELD_OUT` occur in `compositional` only, and there in every scene.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from course_utils.data.draws import Draws, keys
 from course_utils.data.hashing import hashed
-from course_utils.data.scenes.draws import STEP, Draws, keys
+from course_utils.data.records import RESIDUES, Records, checked_indices, index_of, settled
 
 SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
 COLORS = ("red", "orange", "yellow", "green", "cyan", "blue", "pink", "black")
@@ -44,8 +46,7 @@ HELD_OUT = (
 """Pairs that only the compositional split has: each colour once, each shape once or twice."""
 
 MAX_JITTER = 2  # in steps of 1/64 of the picture's side: one pixel at 32x32
-NUM_INDICES = 2**40
-_RESIDUES = {"train": (0, 1, 2), "validation": (3,), "test": (4,), "compositional": (0, 1, 2, 3, 4)}
+_RESIDUES = {**RESIDUES, "compositional": (0, 1, 2, 3, 4)}
 _REPEAT = 6  # one in six further objects repeats the shape and colour of the first: "two red circles"
 
 NUM_CLASSES = len(SHAPES) * len(COLORS)
@@ -57,7 +58,7 @@ ALLOWED = tuple(pair for pair in _ALL_PAIRS if pair not in HELD_OUT)
 
 
 @dataclass(frozen=True, eq=False)
-class SceneRecords:
+class SceneRecords(Records):
     """A batch of scenes. All fields are int64; an empty place has -1 in shape, color and size, and jitter 0.
 
     Attributes:
@@ -71,6 +72,8 @@ class SceneRecords:
         light: (batch,), 0 ... 7: the direction that light comes from, in eighths of a turn.
         texture: (batch,), the key of all texture, strokes and phrasing.
     """
+
+    kind: ClassVar[str] = "scene"
 
     shape: Tensor
     color: Tensor
@@ -93,46 +96,10 @@ class SceneRecords:
         return self.present.sum(1)
 
     @property
-    def device(self) -> torch.device:
-        """Where the tensors are."""
-        return self.shape.device
-
-    def __len__(self) -> int:
-        return self.shape.shape[0]
-
-    def __getitem__(self, which: int | slice | Sequence[int] | Tensor) -> "SceneRecords":
-        """The chosen scenes, always as a batch: `scenes[3]` is a batch of one. Raises IndexError past the end."""
-        if isinstance(which, int):
-            if not -len(self) <= which < len(self):
-                raise IndexError(f"scene {which} of a batch of {len(self)}")
-            which = [which]
-        return SceneRecords(**{name: value[which] for name, value in self.as_dict().items()})
-
-    def __iter__(self) -> Iterator["SceneRecords"]:
-        return (self[index] for index in range(len(self)))
-
-    def as_dict(self) -> dict[str, Tensor]:
-        """The fields by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_dict(cls, batch: dict) -> "SceneRecords":
-        """The records of a batch of the data set (which may hold other keys too). Raises KeyError where one lacks."""
-        missing = [field.name for field in fields(cls) if field.name not in batch]
-        if missing:
-            raise KeyError(f"the batch lacks {', '.join(missing)}: ask the data set for the field 'record'")
-        return cls(**{field.name: batch[field.name] for field in fields(cls)})
-
-    @property
     def label(self) -> Tensor:
         """(batch,) int64: the class of the first object, index of its shape times 8 plus index of its colour."""
         first = self.present.long().argmax(1, keepdim=True)
         return (self.shape.gather(1, first) * len(COLORS) + self.color.gather(1, first))[:, 0]
-
-    def to(self, device: torch.device | str) -> "SceneRecords":
-        """The same records on another device."""
-        return SceneRecords(**{name: value.to(device) for name, value in self.as_dict().items()})
-
 
 def _pair_table(pairs: Sequence[tuple[str, str]]) -> Tensor:
     """(pairs, 2) int64: indices of shape and colour."""
@@ -170,16 +137,9 @@ def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0, objects:
         ValueError: unknown split, or a number of objects outside 1 ... 4.
         IndexError: an index that is negative or too large.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
     if objects is not None and not 1 <= objects <= len(PLACES):
         raise ValueError(f"a scene has 1 to {len(PLACES)} objects, not {objects}")
-    if not isinstance(indices, Tensor):
-        indices = torch.tensor(list(indices), dtype=torch.int64)
-    indices = indices.to("cpu", torch.int64).reshape(-1)
-    if len(indices) and not (0 <= int(indices.min()) and int(indices.max()) < NUM_INDICES):
-        raise IndexError(f"indices must lie in 0 ... 2**40 - 1, got {int(indices.min())} ... {int(indices.max())}")
-
+    indices = checked_indices(split, SPLITS, indices)
     key = keys(indices, SPLITS.index(split), seed)
     draws = Draws(key)
     rows = torch.arange(len(indices))
@@ -205,12 +165,10 @@ def records(split: str, indices: Iterable[int] | Tensor, seed: int = 0, objects:
     jitter = draws.integers(2 * MAX_JITTER + 1, 8).reshape(-1, 4, 2) - MAX_JITTER
     jitter = jitter.where(present[..., None], 0)
 
-    residues = torch.tensor(_RESIDUES[split])
-    residue = residues[draws.integers(len(residues))[:, 0]]
     top = present.long().argmax(1)  # the first place that is not empty
     jitter[rows, top, 0] = 0
-    checksum = hashed(_code(shape, color, size, background, jitter) - STEP).remainder(5)
-    jitter[rows, top, 0] = (residue - checksum).remainder(5) - MAX_JITTER
+    code = _code(shape, color, size, background, jitter)
+    jitter[rows, top, 0] = settled(code, _RESIDUES[split], draws) - MAX_JITTER
 
     return SceneRecords(
         shape=shape,
@@ -240,33 +198,21 @@ def scene(objects: Sequence[tuple[str, str, str, str]], background: str = "cream
     shape, color, size = empty.clone(), empty.clone(), empty.clone()
     place = 0
     for size_word, color_word, shape_word, place_word in objects:
-        place = _index(place_word, PLACES, "place")
+        place = index_of(place_word, PLACES, "place")
         if shape[0, place] >= 0:
             raise ValueError(f"two objects at the {place_word}: a place holds one")
-        shape[0, place] = _index(shape_word, SHAPES, "shape")
-        color[0, place] = _index(color_word, COLORS, "color")
-        size[0, place] = _index(size_word, SIZES, "size")
+        shape[0, place] = index_of(shape_word, SHAPES, "shape")
+        color[0, place] = index_of(color_word, COLORS, "color")
+        size[0, place] = index_of(size_word, SIZES, "size")
     zero = torch.zeros(1, dtype=torch.int64)
     return SceneRecords(
         shape=shape,
         color=color,
         size=size,
-        background=zero + _index(background, BACKGROUNDS, "background"),
+        background=zero + index_of(background, BACKGROUNDS, "background"),
         jitter=torch.zeros(1, 4, 2, dtype=torch.int64),
         mover=zero + place,
         motion=zero,
         light=zero + 5,
         texture=hashed(zero + texture),
     )
-
-
-def _index(word: str, words: Sequence[str], kind: str) -> int:
-    if word not in words:
-        raise ValueError(f"unknown {kind} {word!r}: choose one of {', '.join(words)}")
-    return words.index(word)
-
-
-def join(batches: Sequence[SceneRecords]) -> SceneRecords:
-    """Several batches of scenes as one, in order."""
-    parts = [batch.as_dict() for batch in batches]
-    return SceneRecords(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})

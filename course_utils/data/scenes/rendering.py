@@ -11,7 +11,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from course_utils.data.scenes.drawing import check_size, flat
+from course_utils.data.pixels import check_size
+from course_utils.data.scenes.drawing import flat
 from course_utils.data.scenes.painted import painted
 from course_utils.data.scenes.records import SceneRecords
 from course_utils.data.scenes.shapes import Layout, layout

@@ -1,10 +1,4 @@
-"""The six shapes as signed distance functions, and where in the picture they stand.
-
-A signed distance is negative inside a shape, positive outside, zero on its outline. Coverage of a pixel, and so
-anti-aliasing without supersampling, is `0.5 - distance in pixels`, clamped to [0, 1].
-
-Picture coordinates run from 0 to 1, x to the right and y down; pixel i of n has its centre at (i + 0.5) / n.
-"""
+"""The six shapes as signed distance functions, and where in the picture they stand."""
 
 import math
 from collections.abc import Callable
@@ -79,11 +73,6 @@ def layout(scenes: SceneRecords) -> Layout:
     corner = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]], device=device)
     radius = torch.tensor(RADII, device=device)[scenes.size.clamp(min=0)]
     return Layout(scenes.shape, corner + scenes.jitter * _JITTER_STEP, radius)
-
-
-def pixel_centres(size: int, device: torch.device) -> Tensor:
-    """(size,) picture coordinates of the centres of a row of pixels."""
-    return (torch.arange(size, device=device) + 0.5) / size
 
 
 def distances(where: Layout, x: Tensor, y: Tensor, far: float = 10.0) -> Tensor:

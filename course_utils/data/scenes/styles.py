@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from course_utils.data.hashing import hashed
-from course_utils.data.scenes.drawing import background_colors, coverage, object_colors, paint, scene_distances
+from course_utils.data.pixels import coverage, pixel_centres
+from course_utils.data.scenes.drawing import background_colors, object_colors, paint, scene_distances
 from course_utils.data.scenes.noise import grain, lattice, noise
 from course_utils.data.scenes.records import SceneRecords
-from course_utils.data.scenes.shapes import Layout, pixel_centres
+from course_utils.data.scenes.shapes import Layout
 
 LABEL_RGB = ((0.10, 0.10, 0.18), (0.95, 0.75, 0.20), (0.30, 0.65, 0.95), (0.90, 0.35, 0.30), (0.55, 0.85, 0.45))
 LABEL_RGB += ((0.80, 0.45, 0.85), (0.92, 0.92, 0.92))

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from course_utils.data.scenes.drawing import coverage, paint, scene_distances
+from course_utils.data.pixels import coverage, pixel_centres
+from course_utils.data.scenes.drawing import paint, scene_distances
 from course_utils.data.scenes.noise import grain, noise
 from course_utils.data.scenes.records import SceneRecords
-from course_utils.data.scenes.shapes import Layout, pixel_centres
+from course_utils.data.scenes.shapes import Layout
 from course_utils.data.scenes.styles import (
     ground,
     line,
