@@ -2027,6 +2027,35 @@ straight_through = Check(
             lambda z, q: (z + (q - z).detach(), q),
             "You return two things: only the codes with the gradient of the vectors are asked for.",
         ),
+        Mistake(
+            lambda z, q: q.detach() - z + z.detach(),
+            "The value is right, but the gradient has the wrong sign: the vectors that keep theirs stand with a minus, so the encoder would learn "
+            "the opposite. They have to stand with a plus, and the detached ones with the minus.",
+        ),
+        Mistake(
+            lambda z, q: 2 * z + (q - 2 * z).detach(),
+            "The value is right, but the gradient is doubled: what stands outside of detach() hands its factor on. The vectors belong there once.",
+        ),
+        Mistake(
+            lambda z, q: q.detach().requires_grad_(),
+            "requires_grad_() starts a *new* graph at your result: from there nothing leads back to the vectors, and the encoder would never learn. "
+            "Add the vectors themselves; through a sum the gradient flows by itself.",
+        ),
+        Mistake(
+            lambda z, q: z + (q.detach_() - z.detach()),
+            "The result is right, but detach_(), with the underscore, cuts off the tensor that was handed in: whoever called you still needs the graph of "
+            "`codes`, for a codebook that learns by its own loss. detach() gives a new tensor.",
+        ),
+        Mistake(
+            lambda z, q: z + (q.detach_() - z.detach_()),
+            "You cut off the vectors themselves: detach_(), with the underscore, works in place, also on the `vectors` outside of the difference. "
+            "detach() gives a new tensor.",
+        ),
+        Mistake(
+            lambda z, q: z + q.detach_() - z.detach_(),
+            "The result is right, but detach_(), with the underscore, cuts off the tensors that were handed in: whoever called you still needs their graph "
+            "for the commitment loss. detach() gives a new tensor.",
+        ),
     ),
 )
 
@@ -2067,16 +2096,32 @@ def _mean_of(total: Tensor, size: Tensor) -> Tensor:
     return total / vqvae.smoothed(size)[:, None]
 
 
+def _average(old: Tensor, new: Tensor, decay: float) -> Tensor:
+    return decay * old + (1 - decay) * new
+
+
+def _swapped(old: Tensor, new: Tensor, decay: float) -> Tensor:
+    return (1 - decay) * old + decay * new
+
+
+def _not_faded(old: Tensor, new: Tensor, decay: float) -> Tensor:
+    return old + (1 - decay) * new
+
+
 def _ema(
     counted: Callable[..., tuple[Tensor, Tensor]] = _counted,
-    averaged: Callable[..., Tensor] = lambda old, new, decay: decay * old + (1 - decay) * new,
+    averaged: Callable[..., Tensor] = _average,
     returned: Callable[..., Any] = lambda size, total, **_: (_mean_of(total, size), size, total),
+    averaged_sums: Callable[..., Tensor] | None = None,
 ) -> Callable[..., Any]:
-    """The update with one of its three parts replaced: what the batch gives, how it is averaged, what is returned."""
+    """The update with one of its parts replaced: what the batch gives, how it is averaged, what is returned.
+
+    `averaged_sums` is for the sums, where they are not averaged as the sizes are.
+    """
 
     def ema_update(old_size: Tensor, old_total: Tensor, vectors: Tensor, indices: Tensor, decay: float) -> Any:
         counts, sums = counted(vectors, indices, len(old_size))
-        size, total = averaged(old_size, counts, decay), averaged(old_total, sums, decay)
+        size, total = averaged(old_size, counts, decay), (averaged_sums or averaged)(old_total, sums, decay)
         state = {"old_size": old_size, "old_total": old_total, "counts": counts, "sums": sums, "decay": decay}
         return returned(size=size, total=total, **state)
 
@@ -2136,6 +2181,10 @@ ema_update = Check(
         ),
         Case("9 vectors of 4 numbers, 4 codes, decay 0.75", lambda draw: _means(draw, 4, 4, 9, 0.75, unused=(3,))),
         Case("1 vector of 2 numbers, 3 codes, decay 0.99", lambda draw: _means(draw, 3, 2, 1, 0.99, empty=(2,))),
+        Case(
+            "1 vector of 4 numbers, 3 codes: it chose the second",
+            lambda draw: _means(draw, 3, 4, 1, 0.95, unused=(0, 2)),
+        ),
     ),
     hidden_cases=(
         Case("30 vectors of 6 numbers, 8 codes", lambda draw: _means(draw, 8, 6, 30, 0.95, (0, 7), (2, 5))),
@@ -2144,7 +2193,7 @@ ema_update = Check(
     relative=2e-4,  # N and smoothed N differ by 1e-5 / N: other ways not to divide by zero are right too
     mistakes=(
         Mistake(
-            _ema(averaged=lambda old, new, decay: (1 - decay) * old + decay * new),
+            _ema(averaged=_swapped),
             "decay and 1 - decay are swapped: decay is the share of the *old* mean that stays, close to 1, or each batch would throw the codebook about.",
         ),
         Mistake(
@@ -2295,6 +2344,67 @@ ema_update = Check(
             _ema(returned=lambda size, total, **_: _mean_of(total, size)),
             "You return the codebook only: the running sizes and sums belong to the answer too, or the next step could not go on from them.",
         ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (size, total)),
+            "The codebook is missing: it comes first, the sums divided by the smoothed sizes; then sizes and sums.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (F.one_hot(k, num).to(v.dtype).sum(1), _counted(v, k, num)[1])),
+            "You counted along the wrong axis: each row of the one-hot table is one *vector*, which chose one code, so sum(1) is always 1. "
+            "How many vectors chose each code is the sum over the vectors, dim=0.",
+        ),
+        Mistake(
+            _ema(lambda v, k, num: (torch.tensor(float(len(k))), _counted(v, k, num)[1])),
+            "You counted all vectors together: sum() without `dim` gives one number for the whole table. Each code has its own count, so sum over the "
+            "vectors only, dim=0.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (vqvae.smoothed(size)[:, None] / total, size, total)),
+            "The quotient is upside down: a mean is the *sum divided by the size*, m / N.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, **_: (size[:, None] / total, size, total)),
+            "The quotient is upside down: a mean is the *sum divided by the size*, m / N, with N smoothed.",
+        ),
+        Mistake(
+            _ema(averaged=lambda old, new, decay: 0.99 * old + 0.01 * new),
+            "You write 0.99 for the decay: whoever calls the function chooses it, so use the argument `decay`.",
+        ),
+        Mistake(
+            _ema(returned=lambda size, total, old_size, old_total, **_: (_mean_of(old_total, old_size), size, total)),
+            "The codebook is that of *before*: it is made of old sums and old sizes. Update both first, then divide, or each code lags a step behind.",
+        ),
+        Mistake(
+            _ema(averaged_sums=_not_faded),
+            "The sums do not fade: the old ones are multiplied by `decay` too, as the sizes are. Without that they grow from step to step, and the codes with them.",
+        ),
+        Mistake(
+            _ema(averaged=_not_faded, averaged_sums=_average),
+            "The sizes do not fade: the old ones are multiplied by `decay` too, as the sums are. Without that they grow from step to step, and the codes shrink.",
+        ),
+        Mistake(
+            _ema(averaged=_not_faded),
+            "Nothing fades: the old sizes and sums are to be multiplied by `decay`. The encoder moves on, so old vectors have to lose weight.",
+        ),
+        Mistake(
+            _ema(averaged=_swapped, averaged_sums=_average),
+            "For the sizes decay and 1 - decay are swapped, for the sums they are right: both are averaged in the same way, or their quotient is no mean.",
+        ),
+        Mistake(
+            _ema(averaged_sums=_swapped),
+            "For the sums decay and 1 - decay are swapped, for the sizes they are right: both are averaged in the same way, or their quotient is no mean.",
+        ),
+        Mistake(
+            _ema(
+                returned=lambda size, total, counts, **_: (
+                    torch.where(counts[:, None] > 0, _mean_of(total, size), 0),
+                    size,
+                    total,
+                )
+            ),
+            "You set codes that nobody chose in this batch to 0: they keep m / N, for both fade alike. A code without a vector in one batch may be "
+            "chosen in the next.",
+        ),
     ),
 )
 
@@ -2336,6 +2446,31 @@ def _middle_row(kernel_size: int, kind: str, above: float = 1.0) -> Tensor:
     mask[:middle] = above
     mask[middle] = 1
     mask[middle, middle] = kind == "B"
+    return mask
+
+
+def _with_rows(
+    first: Callable[[int], int],
+    last: Callable[[int], int],
+    value: float,
+    columns: Callable[[int], slice] = lambda middle: slice(None),
+) -> Callable[[int, str], Tensor]:
+    """The right mask but for `value` in the rows from `first(middle)` up to `last(middle)`, and there in some columns only."""
+
+    def causal_mask(kernel_size: int, kind: str) -> Tensor:
+        middle = kernel_size // 2
+        mask = _mask(kernel_size, kind)
+        mask[first(middle) : last(middle), columns(middle)] = value
+        return mask
+
+    return causal_mask
+
+
+def _of_size_3(kernel_size: int, kind: str) -> Tensor:
+    """What is right for size 3, at the same indices for each size."""
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[0] = 1
+    mask[1, : 1 + (kind == "B")] = 1
     return mask
 
 
@@ -2466,6 +2601,38 @@ causal_mask = Check(
             lambda k, kind: _mask(k, kind).flatten(),
             "Your mask is flat: give it its two axes back, (kernel_size, kernel_size).",
         ),
+        Mistake(
+            _with_rows(lambda middle: 0, lambda middle: middle - 1, 0),
+            "Only the row just above the pixel is seen: *all* rows above come before it, so mask[:middle], a slice. Size 3 has just one such row and "
+            "would not show it.",
+        ),
+        Mistake(
+            _with_rows(lambda middle: middle, lambda middle: middle + 1, 0, lambda middle: slice(0, middle - 1)),
+            "In the middle row only the left neighbour is seen: *everything* to the left comes before the pixel, so mask[middle, :middle], a slice. "
+            "Size 3 has just one place there and would not show it.",
+        ),
+        Mistake(
+            _mask_of(0, lambda kind: 1 if kind == "B" else -99),
+            'With "A" what is to the left of the pixel is missing: only the pixel itself is hidden there. The left part belongs to both kinds, so it '
+            'stands outside of the `if`; "B" adds the middle.',
+        ),
+        Mistake(
+            _mask_of(0, lambda kind: 99 if kind == "B" else 0),
+            '"B" shows what is to the right of the middle too, the whole row: that comes after the pixel. "B" adds the middle itself and nothing else.',
+        ),
+        Mistake(
+            _mask_of(0, lambda kind: 2 if kind == "B" else 0),
+            '"B" goes one place too far, to the right of the middle: a slice ends before its last index, so mask[middle, : middle + 1] holds the '
+            "middle already.",
+        ),
+        Mistake(
+            _with_rows(lambda middle: middle + 1, lambda middle: 2 * middle + 1, 1),
+            "The rows below the middle are ones: they come after the pixel, and must be zero. mask[middle + 1 :] = 0.",
+        ),
+        Mistake(
+            _of_size_3,
+            "Your indices are those of size 3: in a larger mask the middle lies farther down and to the right, at kernel_size // 2. Count from there.",
+        ),
     ),
 )
 
@@ -2476,7 +2643,7 @@ def _grids(
     """A network in which each place depends on all others, uniform numbers, and perhaps a temperature."""
     places = height * width
     weight = 0.8 * draw.normal(num_values * places, places)
-    network = Network((weight,), (0.8 * draw.normal(num_values * places),), (num_values, height, width))
+    network = Network((weight,), (0.8 * draw.normal(num_values * places),), (num_values, height, width), integers=True)
     return (network, draw.uniform(batch, height, width), *(() if temperature is None else (temperature,)))
 
 
@@ -2533,6 +2700,25 @@ def _only_last(values: Tensor, row: int, column: int) -> Tensor:
     return alone
 
 
+def _reshaped(logits_of: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float = 1.0) -> Tensor:
+    """Takes the logits apart as if their values stood last."""
+
+    def other_logits(values: Tensor) -> Tensor:
+        return logits_of(values).reshape(*values.shape, -1).movedim(3, 1)
+
+    return pixelcnn.sample_plainly(other_logits, uniform, temperature)
+
+
+def _place_as_value(logits_of: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float = 1.0) -> Tensor:
+    """logits[:, row, column], without the axis of the values."""
+    values = torch.zeros_like(uniform, dtype=torch.int64)
+    for row, column in _reading_order(*uniform.shape[1:]):
+        values[:, row, column] = pixelcnn.choose(
+            logits_of(values)[:, row, column] / temperature, uniform[:, row, column]
+        )
+    return values
+
+
 def _largest(logits: Tensor, uniform: Tensor) -> Tensor:
     return logits.argmax(1)
 
@@ -2549,6 +2735,7 @@ sample_plainly = Check(
         Case("3 grids of 2x4, 5 values, temperature left out", lambda draw: _grids(draw, 3, 5, 2, 4)),
         Case("2 grids of 4x3, 3 values, temperature 0.5", lambda draw: _grids(draw, 2, 3, 4, 3, 0.5)),
         Case("1 grid of 3x5, 7 values, temperature 2", lambda draw: _grids(draw, 1, 7, 3, 5, 2.0)),
+        Case("2 grids of 3x3, 4 values, temperature 1.5", lambda draw: _grids(draw, 2, 4, 3, 3, 1.5)),
     ),
     hidden_cases=(
         Case("4 grids of 1x6, 4 values", lambda draw: _grids(draw, 4, 4, 1, 6, 1.0)),
@@ -2633,6 +2820,10 @@ sample_plainly = Check(
             "All places of a row are drawn with one uniform number: each has its own, uniform[:, row, column].",
         ),
         Mistake(
+            _sampler(uniform_at=lambda row, column, height, width: (column, row)),
+            "Row and column of the uniform numbers are swapped: they are (batch, height, width), so uniform[:, row, column].",
+        ),
+        Mistake(
             _sampler(tempered=lambda logits, temperature: logits * temperature),
             "You multiplied by the temperature: divide, so that a low one makes likely values likelier.",
         ),
@@ -2654,6 +2845,11 @@ sample_plainly = Check(
         ),
         Mistake(
             _sampler(start=lambda uniform: torch.zeros_like(uniform)),
+            "You show the network a grid of floating-point numbers: a PixelCNN looks each value up in a table, which takes int64. zeros_like(uniform) and "
+            "torch.zeros are floating-point unless you say dtype=torch.int64.",
+        ),
+        Mistake(
+            _without_gradient(lambda *args: pixelcnn.sample_plainly(*args).float()),
             "Your values are floating-point numbers: they are numbers of codes, so int64 is asked for. zeros_like(uniform) takes the dtype of `uniform`.",
         ),
         Mistake(
@@ -2693,6 +2889,54 @@ sample_plainly = Check(
         Mistake(
             _without_gradient(lambda *args: pixelcnn.sample_plainly(*args).flatten(1)),
             "Your grids are flat: give them their shape back, (batch, height, width).",
+        ),
+        Mistake(
+            _without_gradient(_place_as_value),
+            "The second axis of the logits is the *values*, not the rows: logits are (batch, num_values, height, width), so logits[:, :, row, column].",
+        ),
+        Mistake(
+            _without_gradient(_reshaped),
+            "reshape and view are no permute: they cut the same row of numbers anew, and mix values with places. The values stand in the second axis "
+            "already: logits[:, :, row, column].",
+        ),
+        Mistake(
+            _sampler(chosen=lambda logits, uniform: pixelcnn.choose(logits, uniform[:1].expand(len(logits)))),
+            "All grids share the uniform number of the first: they would be the same draw over and over. Each grid has its own, uniform[:, row, column].",
+        ),
+        Mistake(
+            _sampler(chosen=lambda logits, uniform: pixelcnn.choose(logits, uniform[0])),
+            "You take the uniform number of the first grid only, uniform[0, ...]: each grid has its own, uniform[:, row, column].",
+        ),
+        Mistake(
+            _sampler(chosen=lambda logits, uniform: pixelcnn.choose(logits, 1 - uniform)),
+            "You turned the uniform numbers round, 1 - uniform: that is just as random, but the draw is where the running sum passes `uniform` itself, "
+            "and only so do the same numbers give the same sample everywhere.",
+        ),
+        Mistake(
+            lambda logits_of, uniform, temperature=1.0: pixelcnn.sample_plainly(logits_of, uniform / temperature),
+            "You divided the uniform number by the temperature: divide the *logits*. The uniform number must stay evenly spread over [0, 1).",
+        ),
+        Mistake(
+            lambda logits_of, uniform, temperature=1.0: pixelcnn.sample_plainly(logits_of, uniform * temperature),
+            "You multiplied the uniform number by the temperature: divide the *logits* by it. The uniform number must stay evenly spread over [0, 1).",
+        ),
+        Mistake(
+            _sampler(logits_at=lambda row, column, height, width: (row, column - 1)),
+            "You take the logits of the left neighbour: in a text model these predict the next token, but masked convolutions predict each place at its own.",
+        ),
+        Mistake(
+            _sampler(logits_at=lambda row, column, height, width: divmod(max(0, row * width + column - 1), width)),
+            "You take the logits of the place before (at the first, its own): in a text model these predict the next token, but masked convolutions "
+            "predict each place at its own.",
+        ),
+        Mistake(
+            _sampler(start=lambda uniform: (2 * uniform).long()),
+            "You begin with a grid made of the uniform numbers: begin with zeros, as the exercise says. (A causal network would not notice, but this one "
+            "looks everywhere.)",
+        ),
+        Mistake(
+            _sampler(seen=lambda values, row, column: values[:1]),
+            "The network sees the first grid only, and all others are drawn by its logits: each grid has its own past, so give it the whole batch.",
         ),
     ),
 )

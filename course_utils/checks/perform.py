@@ -31,15 +31,17 @@ class Network:
         weights: each (out_features, in_features).
         biases: each (out_features,).
         shape: of one output, such as (1, 8, 8).
+        integers: whether it refuses floating-point numbers, as a model does that looks its inputs up in a table.
     """
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
     shape: tuple[int, ...]
+    integers: bool = False
 
     def built(self) -> nn.Module:
         """The network; its parameters require gradients."""
-        layers: list[nn.Module] = [_Rows()]
+        layers: list[nn.Module] = [_Rows(self.integers)]
         for weight, bias in zip(self.weights, self.biases, strict=True):
             linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
             linear.load_state_dict({"weight": weight, "bias": bias})
@@ -48,9 +50,15 @@ class Network:
 
 
 class _Rows(nn.Module):
-    """(batch, ...) of any numbers to (batch, features) of floating-point ones."""
+    """(batch, ...) of any numbers, or of integers only, to (batch, features) of floating-point ones."""
+
+    def __init__(self, integers: bool):
+        super().__init__()
+        self.integers = integers
 
     def forward(self, inputs: Tensor) -> Tensor:
+        if self.integers and inputs.dtype not in (torch.int64, torch.int32):  # these are what nn.Embedding takes
+            raise TypeError(f"{inputs.dtype} given to a network that takes int64")
         return inputs.flatten(1) if inputs.is_floating_point() else inputs.flatten(1).float()
 
 
@@ -110,7 +118,9 @@ class Call:
         torch.set_grad_enabled(True)
         named = {name: leaves[name] for name in self.gradients}
         gradients = _gradients(output, named) if named else {}
-        changed += [name for name, before in leaves.items() if not _equal(before, passed[name])]
+        # detach_() works in place as well
+        cut = [name for name in self.gradients if not passed[name].requires_grad]
+        changed += [name for name, before in leaves.items() if name in cut or not _equal(before, passed[name])]
         for name, value in passed.items():
             if isinstance(value, nn.Module) and not all(parameter.requires_grad for parameter in value.parameters()):
                 changed.append(f"the parameters of {name}")

@@ -1715,6 +1715,70 @@ def straight_through(vectors, codes):
             "def straight_through(vectors, codes):\n    return vectors + (codes - vectors).detach() + 0.25 * (codes - codes.detach())",
             "a gradient flows back to `codes`, and none may",
         ),
+        (
+            """
+def straight_through(vectors, codes):
+    return codes.detach() - vectors + vectors.detach()
+""",
+            "the gradient has the wrong sign",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    return (vectors + codes).detach() - vectors
+""",
+            "the gradient has the wrong sign",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    return 2 * vectors + (codes - 2 * vectors).detach()
+""",
+            "the gradient is doubled",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    return codes.detach().requires_grad_()
+""",
+            "starts a *new* graph",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    return codes.detach().clone().requires_grad_(True)
+""",
+            "starts a *new* graph",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    return codes.detach_() + (vectors - vectors.detach())
+""",
+            "with the underscore, cuts off the tensor that was handed in",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    codes.detach_()
+    return vectors + (codes - vectors).detach()
+""",
+            "with the underscore, cuts off the tensor that was handed in",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    return vectors + (codes.detach_() - vectors.detach_())
+""",
+            "You cut off the vectors themselves",
+        ),
+        (
+            """
+def straight_through(vectors, codes):
+    return vectors + codes.detach_() - vectors.detach_()
+""",
+            "cuts off the tensors that were handed in",
+        ),
     ],
     "ema_update": [
         (
@@ -1969,6 +2033,187 @@ def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
 """,
             "You return the codebook only",
         ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(1), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "You counted along the wrong axis",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(dim=-1), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "You counted along the wrong axis",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "You counted all vectors together",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = len(indices), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "You counted all vectors together",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = vqvae.smoothed(N)[:, None] / m
+    return e, N, m
+""",
+            "The quotient is upside down",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = N[:, None] / m
+    return e, N, m
+""",
+            "The quotient is upside down",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    decay = 0.99
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "You write 0.99 for the decay",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = cluster_sum / vqvae.smoothed(cluster_size)[:, None]
+    return e, N, m
+""",
+            "The codebook is that of *before*",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "The sums do not fade",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "The sizes do not fade",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = cluster_size + (1 - decay) * n
+    m = cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "Nothing fades",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = (1 - decay) * cluster_size + decay * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "For the sizes decay and 1 - decay are swapped",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = (1 - decay) * cluster_sum + decay * s
+    e = m / vqvae.smoothed(N)[:, None]
+    return e, N, m
+""",
+            "For the sums decay and 1 - decay are swapped",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    e = m / vqvae.smoothed(N)[:, None]
+    e[n == 0] = 0
+    return e, N, m
+""",
+            "You set codes that nobody chose",
+        ),
+        (
+            """
+def ema_update(cluster_size, cluster_sum, vectors, indices, decay):
+    hot = F.one_hot(indices, len(cluster_size)).float()
+    n, s = hot.sum(0), hot.T @ vectors
+    N = decay * cluster_size + (1 - decay) * n
+    m = decay * cluster_sum + (1 - decay) * s
+    return N, m
+""",
+            "The codebook is missing",
+        ),
     ],
     "causal_mask": [
         (
@@ -2174,6 +2419,92 @@ def causal_mask(kernel_size, kind):
 """,
             "two axes too many",
         ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    c = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[c - 1] = 1
+    mask[c, :c] = 1
+    if kind == "B":
+        mask[c, c] = 1
+    return mask
+""",
+            "Only the row just above",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    c = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:c] = 1
+    mask[c, c - 1] = 1
+    if kind == "B":
+        mask[c, c] = 1
+    return mask
+""",
+            "only the left neighbour is seen",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    c = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:c] = 1
+    if kind == "B":
+        mask[c, : c + 1] = 1
+    return mask
+""",
+            'With "A" what is to the left',
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    c = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:c] = 1
+    mask[c, :c] = 1
+    if kind == "B":
+        mask[c] = 1
+    return mask
+""",
+            '"B" shows what is to the right',
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    c = kernel_size // 2
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[:c] = 1
+    mask[c, :c] = 1
+    if kind == "B":
+        mask[c, : c + 2] = 1
+    return mask
+""",
+            '"B" goes one place too far',
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    c = kernel_size // 2
+    mask = torch.ones(kernel_size, kernel_size)
+    mask[c, c + (kind == "B") :] = 0
+    return mask
+""",
+            "The rows below the middle are ones",
+        ),
+        (
+            """
+def causal_mask(kernel_size, kind):
+    mask = torch.zeros(kernel_size, kernel_size)
+    mask[0] = 1
+    mask[1, 0] = 1
+    if kind == "B":
+        mask[1, 1] = 1
+    return mask
+""",
+            "Your indices are those of size 3",
+        ),
     ],
     "sample_plainly": [
         (
@@ -2236,7 +2567,7 @@ def sample_plainly(logits_of, uniform, temperature=1.0):
             "the most probable value each time",
         ),
         (
-            "def sample_plainly(logits_of, uniform, temperature=1.0):\n    return logits_of(torch.zeros_like(uniform)).argmax(dim=1)",
+            "def sample_plainly(logits_of, uniform, temperature=1.0):\n    return logits_of(torch.zeros_like(uniform).long()).argmax(dim=1)",
             "the most probable value at all places from one pass",
         ),
         (
@@ -2408,7 +2739,7 @@ def sample_plainly(logits_of, uniform, temperature=1.0):
             values[:, row, column] = pixelcnn.choose(logits, uniform[:, row, column]).float()
     return values
 """,
-            "Your values are floating-point numbers",
+            "You show the network a grid of floating-point numbers",
         ),
         (
             """
@@ -2422,6 +2753,213 @@ def sample_plainly(logits_of, uniform, temperature=1.0):
     return values
 """,
             "The first place is never drawn",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(b, h, w)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "You show the network a grid of floating-point numbers",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(b, h, w)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid.long()
+""",
+            "You show the network a grid of floating-point numbers",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid.float())[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "You show the network a grid of floating-point numbers",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(b, h, w)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid.long())[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "Your values are floating-point numbers",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "The second axis of the logits is the *values*",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid).reshape(b, h, w, -1)[:, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "reshape and view are no permute",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:1, i, j].expand(len(grid)))
+    return grid
+""",
+            "All grids share the uniform number of the first",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[0, i, j])
+    return grid
+""",
+            "You take the uniform number of the first grid only",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, 1 - uniform[:, i, j])
+    return grid
+""",
+            "You turned the uniform numbers round",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j]
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j] / temperature)
+    return grid
+""",
+            "You divided the uniform number",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j]
+            grid[:, i, j] = pixelcnn.choose(logits, temperature * uniform[:, i, j])
+    return grid
+""",
+            "You multiplied the uniform number",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j - 1] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "the logits of the left neighbour",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid).flatten(2)[:, :, max(i * w + j - 1, 0)] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "the logits of the place before (at the first, its own)",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = (uniform * 2).long()
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid)[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "You begin with a grid made of the uniform numbers",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(uniform.shape, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            logits = logits_of(grid[:1])[:, :, i, j] / temperature
+            grid[:, i, j] = pixelcnn.choose(logits, uniform[:, i, j])
+    return grid
+""",
+            "The network sees the first grid only",
+        ),
+        (
+            """
+def sample_plainly(logits_of, uniform, temperature=1.0):
+    b, h, w = uniform.shape
+    grid = torch.zeros(b, h, w, dtype=torch.int64)
+    for i in range(h):
+        for j in range(w):
+            grid[:, i, j] = pixelcnn.choose(logits_of(grid)[:, :, i, j] / temperature, uniform[:, j, i])
+    return grid
+""",
+            "Row and column of the uniform numbers are swapped",
         ),
     ],
 }
@@ -2785,6 +3323,7 @@ def straight_through(vectors, codes):
     return out
 """,
         "def straight_through(vectors, codes):\n    return torch.add(vectors, torch.sub(codes, vectors).data)",
+        "def straight_through(vectors, codes):\n    return vectors + (codes - vectors).detach_()",
     ],
     "ema_update": [
         """
