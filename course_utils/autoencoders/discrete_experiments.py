@@ -264,7 +264,7 @@ def _hierarchy_figure(rows: list[Row]) -> "Figure":
             axis.bar(places, means, yerr=errors, width=0.25, color=plots.COLORS[number], label=said_as, capsize=2)
         axis.set_xticks(range(2), ["one grid\n(VQ-VAE)", "two grids\n(VQ-VAE-2)"])
         axis.set_ylabel(label)
-    axes[0, 0].legend(frameon=False, fontsize=8)
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(1.1, -0.2), ncols=3)
     return figure
 
 
