@@ -158,6 +158,13 @@ def _dots(axis, groups: dict, labels: list[str], color: str | None = None) -> No
     axis.set_xlim(-0.6, len(groups) - 0.4)
 
 
+def _legend_below(figure: "Figure") -> None:
+    """What the left axis names, under the whole figure."""
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8
+    )
+
+
 def _likelihood_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 2, width=7.6, height=2.8)
     bits = grouped(rows, "latents", "bits_per_dim")
@@ -264,7 +271,7 @@ def _hierarchy_figure(rows: list[Row]) -> "Figure":
             axis.bar(places, means, yerr=errors, width=0.25, color=plots.COLORS[number], label=said_as, capsize=2)
         axis.set_xticks(range(2), ["one grid\n(VQ-VAE)", "two grids\n(VQ-VAE-2)"])
         axis.set_ylabel(label)
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(1.1, -0.2), ncols=3)
+    _legend_below(figure)
     return figure
 
 
@@ -339,7 +346,7 @@ def _collapse_figure(rows: list[Row]) -> "Figure":
         mean = [fmean(values) for values in zip(*curves, strict=True)]
         axes[0, 0].plot([10 * number for number in range(len(mean))], mean, color=color, label=setting)
     axes[0, 0].set(xlabel="step", ylabel="perplexity of the codes in a batch", yscale="log")
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+    _legend_below(figure)
     _dots(axes[0, 1], grouped(rows, "setting", "psnr_db"), [setting.replace(" ", "\n") for setting in COLLAPSE])
     axes[0, 1].tick_params(axis="x", labelsize=8)
     axes[0, 1].set_ylabel("PSNR of reconstructions, dB")
