@@ -35,8 +35,8 @@ from course_utils.autoencoders.vqvae2 import (
 from course_utils.data import Digits, Glyphs, Scenes, loader
 from course_utils.data.scenes import ALLOWED, COLORS, NUM_CLASSES, SHAPES
 from course_utils.layers import draw_integers, draw_normal
-from course_utils.metrics import READABLE, density_coverage, frechet_distance, memorisation, psnr
-from course_utils.metrics.recipes import GLYPH_JUDGE, SCENE_JUDGE
+from course_utils.metrics import density_coverage, frechet_distance, memorisation, psnr
+from course_utils.metrics.recipes import GLYPH_JUDGE, SCENE_JUDGE, readable_share
 from course_utils.training import Player, Recipe, Target, load
 
 PROBE_PICTURES = 4000  # training pictures that a linear probe, or PCA, learns from
@@ -226,7 +226,7 @@ def _glyph_quality(drawn: Tensor, images: Tensor) -> dict[str, float]:
     device = next(judge.parameters()).device
     drawn, images = drawn.to(device), images.to(device)
     return {
-        "readable": (judge.confidence(drawn) >= READABLE).double().mean().item(),
+        "readable": readable_share(judge, drawn),
         "judge_frechet": frechet_distance(judge.features(drawn), judge.features(images)),
     }
 
@@ -269,7 +269,7 @@ def scene_quality(drawn: Tensor, images: Tensor) -> dict[str, float]:
     device = next(judge.parameters()).device
     drawn, images = drawn.to(device), images.to(device)
     return {
-        "readable": (judge.confidence(drawn) >= READABLE).double().mean().item(),
+        "readable": readable_share(judge, drawn),
         "judge_frechet": frechet_distance(judge.features(drawn), judge.features(images)),
     }
 
@@ -485,12 +485,12 @@ def _hierarchical_player(prior: HierarchicalPrior) -> Player:
 def _generator_quality(drawn: Tensor, images: Tensor, train: Tensor) -> dict[str, float]:
     """How drawn scenes stand beside held-out ones, and beside the training pictures that they might be copies of."""
     judge = load(SCENE_JUDGE)
-    spread = density_coverage(judge.features(images).cpu(), judge.features(drawn).cpu())
-    copies = memorisation(drawn, train, images)
+    features, real = judge.features(drawn).cpu(), judge.features(images).cpu()
     return {
-        **scene_quality(drawn, images),
-        "coverage": spread.coverage,
-        "distance_to_training_ratio": copies.ratio,
+        "readable": readable_share(judge, drawn),
+        "judge_frechet": frechet_distance(features, real),
+        "coverage": density_coverage(real, features).coverage,
+        "distance_to_training_ratio": memorisation(drawn, train, images).ratio,
     }
 
 

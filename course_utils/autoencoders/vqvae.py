@@ -113,17 +113,15 @@ class VectorQuantizer(nn.Module):
             self.codebook = nn.Parameter(torch.empty(num_codes, code_dim).uniform_(-1 / num_codes, 1 / num_codes))
         else:
             self.register_buffer("codebook", torch.randn(num_codes, code_dim))
-            self.register_buffer(
-                "cluster_size", torch.ones(num_codes)
-            )  # how often a code is chosen in a batch, averaged
-            self.register_buffer("cluster_sum", self.codebook.clone())  # the sum of the vectors that chose it, averaged
+            # how often a code is chosen in a batch, and the sum of the vectors that chose it, both averaged
+            self.register_buffer("cluster_size", torch.ones(num_codes))
+            self.register_buffer("cluster_sum", self.codebook.clone())
 
     def forward(self, features: Tensor) -> Quantized:
         """Replace each vector of `features` (batch, code_dim, h, w) by its nearest code. Distances are taken in float32."""
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
-            # (batch, code_dim, h, w) -> (batch * h * w, code_dim)
-            indices = nearest_codes(features.detach().movedim(1, 3).flatten(0, 2), self.codebook.detach())
+            indices = nearest_codes(_rows(features), self.codebook.detach())
             indices = indices.view(len(features), *features.shape[2:])
             codes = self.lookup(indices)
             loss = self.commitment * F.mse_loss(features, codes.detach())
@@ -141,7 +139,7 @@ class VectorQuantizer(nn.Module):
 
         A random codebook lies elsewhere than the vectors: a few codes win them all, and the others are never chosen.
         """
-        vectors = features.detach().float().movedim(1, 3).flatten(0, 2)  # (batch * h * w, code_dim)
+        vectors = _rows(features)
         self.codebook.copy_(_some_of(vectors, len(self.codebook)))
         if self.decay is not None:
             self.cluster_size.fill_(1.0)
@@ -157,7 +155,7 @@ class VectorQuantizer(nn.Module):
             features: the encoder's vectors (batch, code_dim, h, w).
             indices: the codes that they chose, (batch, h, w).
         """
-        vectors = features.detach().float().movedim(1, 3).flatten(0, 2)  # (batch * h * w, code_dim)
+        vectors = _rows(features)
         state = ema_update(self.cluster_size, self.cluster_sum, vectors, indices.flatten(), self.decay)
         for buffer, value in zip((self.codebook, self.cluster_size, self.cluster_sum), state, strict=True):
             buffer.copy_(value)
@@ -423,6 +421,11 @@ def kl_to_uniform(logits: Tensor) -> Tensor:
     """KL( softmax(logits) || uniform ) = log K - entropy: (batch, h, w) in nats, from logits (batch, K, h, w)."""
     log_shares = logits.float().log_softmax(dim=1)
     return (log_shares.exp() * log_shares).sum(dim=1) + math.log(logits.shape[1])
+
+
+def _rows(features: Tensor) -> Tensor:
+    """The vectors of all places, without a gradient, float32: (batch, code_dim, h, w) to (batch * h * w, code_dim)."""
+    return features.detach().float().movedim(1, 3).flatten(0, 2)
 
 
 def _some_of(vectors: Tensor, count: int) -> Tensor:
