@@ -80,6 +80,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             {"judge": "scene-judge", "split": "test", "samples": 5000},
             {"judge": "scene-judge", "split": "compositional", "samples": 5000},
             {"judge": "glyph-judge", "split": "test", "samples": 5000},
+            {"judge": "face-judge", "split": "test", "samples": 5000},
         ),
         run=run_confusions,
         figure=draw_confusions,

@@ -317,7 +317,7 @@ GLYPH_JUDGE = Recipe(
 FACE_JUDGE = Recipe(
     name="face-judge",
     chapter="02_gans",
-    notebook="02_gans/01_gan",
+    notebook="02_gans/02_dcgan",
     system="face judge",
     paper="mixup, Zhang et al., ICLR 2018",
     data="faces",
@@ -338,9 +338,5 @@ FACE_JUDGE = Recipe(
     about="Reads smile, glasses, hat, hair colour and length, skin, beard, pose and background of a face.",
 )
 
-RECIPES: tuple[Recipe, ...] = (SCENE_JUDGE, GLYPH_JUDGE)
-"""The judges: `course train scene-judge`, `course train glyph-judge`.
-
-FACE_JUDGE joins them with its checkpoint, since every recipe of this list has one: `train(FACE_JUDGE)`, and a row for
-it in the grid of `experiments`.
-"""
+RECIPES: tuple[Recipe, ...] = (SCENE_JUDGE, GLYPH_JUDGE, FACE_JUDGE)
+"""The judges: `course train scene-judge`, `course train glyph-judge`, `course train face-judge`."""

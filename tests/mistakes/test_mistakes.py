@@ -13,7 +13,9 @@ import torch
 
 from course_utils.checks import autoencoders as chapter_01
 from course_utils.checks.engine import Check, CheckFailed, known_answers
+from course_utils.checks.gans import dcgan, gan
 from course_utils.checks.subjects import Child, InChild, InNotebook
+from course_utils.checks.translation import cyclegan, pix2pix
 
 
 def _bank(chapter: str) -> ModuleType:
@@ -24,7 +26,13 @@ def _bank(chapter: str) -> ModuleType:
     return module
 
 
-CHAPTERS = [(chapter_01, _bank("autoencoders"))]
+CHAPTERS = [
+    (chapter_01, _bank("autoencoders")),
+    (gan, _bank("gan")),
+    (dcgan, _bank("dcgan")),
+    (pix2pix, _bank("pix2pix")),
+    (cyclegan, _bank("cyclegan")),
+]
 CHECKS = [(name, check) for checks, _ in CHAPTERS for name, check in vars(checks).items() if isinstance(check, Check)]
 WRONG = [
     pytest.param(getattr(checks, name), bank.SETUP, source, fragment, id=f"{name}-{number}")
@@ -43,6 +51,7 @@ RIGHT = [
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
     modules = [f"course_utils.autoencoders.{name}" for name in ("autoencoder", "vae", "vqvae", "pixelcnn")]
+    modules += ["course_utils.gans.dcgan", "course_utils.translation.cyclegan"]
     with Child(seconds=60, preload=[*modules, "numpy"]) as process:
         yield process
 

@@ -1,0 +1,3 @@
+"""Checks of notebook gans/dcgan."""
+
+__all__: list[str] = []

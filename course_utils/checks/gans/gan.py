@@ -1,0 +1,3 @@
+"""Checks of notebook gans/gan."""
+
+__all__: list[str] = []

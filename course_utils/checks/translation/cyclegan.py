@@ -1,0 +1,3 @@
+"""Checks of notebook translation/cyclegan."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Checks of notebook translation/pix2pix."""
+
+__all__: list[str] = []

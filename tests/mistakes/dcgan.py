@@ -1,0 +1,5 @@
+"""The bank of notebook dcgan: wrong answers as students write them, each with a part of the sentence that it deserves, and right ones."""
+
+SETUP = ""
+WRONG: dict[str, list[tuple[str, str]]] = {}
+RIGHT: dict[str, list[str]] = {}
