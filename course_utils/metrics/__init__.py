@@ -12,6 +12,7 @@ from course_utils.metrics.distances import (
     precision_recall,
     psnr,
     sharpness,
+    ssim,
 )
 from course_utils.metrics.judges import (
     READABLE,
@@ -56,4 +57,5 @@ __all__ = [
     "scene_accuracy",
     "scene_agreement",
     "sharpness",
+    "ssim",
 ]

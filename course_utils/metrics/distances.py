@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils.layers import draw_integers, draw_uniform
@@ -329,6 +330,39 @@ def psnr(images: Tensor, target: Tensor) -> Tensor:
         raise ValueError(f"images {tuple(images.shape)} and target {tuple(target.shape)} must have one shape")
     error = (images.float() - target.float()).square().flatten(1).mean(1)  # (batch,)
     return 10 * (4 / error).log10()
+
+
+def ssim(images: Tensor, target: Tensor) -> Tensor:
+    r"""Structural similarity of each picture to its target (Wang, Bovik, Sheikh & Simoncelli, 2004, equation 13).
+
+    In windows of 11 pixels, weighted by a Gaussian of standard deviation 1.5, means $\mu$, variances $\sigma^2$ and
+    covariance are compared: $\frac{(2\mu_a\mu_b + c_1)(2\sigma_{ab} + c_2)}{(\mu_a^2 + \mu_b^2 + c_1)(\sigma_a^2 +
+    \sigma_b^2 + c_2)}$, and the mean is taken over windows and channels. 1 for equal pictures; 0 where nothing agrees.
+
+    Args:
+        images: `(batch, channels, height, width)` in [-1, 1], at least 11 pixels high and wide.
+        target: the same shape.
+
+    Returns:
+        `(batch,)`, at most 1.
+
+    Raises:
+        ValueError: shapes that differ, or pictures smaller than a window.
+    """
+    if images.shape != target.shape or min(images.shape[-2:]) < 11:
+        raise ValueError(
+            f"images {tuple(images.shape)} and target {tuple(target.shape)} must have one shape, of 11 x 11 or more"
+        )
+    images, target = images.float(), target.float()
+    places = torch.arange(-5.0, 6.0, device=images.device)
+    line = (-places.square() / (2 * 1.5**2)).exp()
+    kernel = (line[:, None] * line / line.sum() ** 2).expand(images.shape[1], 1, 11, 11)
+    products = torch.cat([images, target, images * images, target * target, images * target])
+    a, b, aa, bb, ab = F.conv2d(products, kernel, groups=images.shape[1]).chunk(5)
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # the pictures' range is 2
+    similarity = (2 * a * b + c1) * (2 * (ab - a * b) + c2)
+    similarity = similarity / ((a * a + b * b + c1) * (aa - a * a + bb - b * b + c2))
+    return similarity.flatten(1).mean(1)
 
 
 def sharpness(images: Tensor) -> Tensor:

@@ -16,24 +16,26 @@ from course_utils.training import Experiment, load
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_OF_SCENES = {
+    "shape": ("none", *SHAPES),
+    "pixels": ("none", *SHAPES),
+    "color": COLORS,
+    "size": SIZES,
+    "background": BACKGROUNDS,
+}
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "scene-judge": {
-        "shape": ("none", *SHAPES),
-        "pixels": ("none", *SHAPES),
-        "color": COLORS,
-        "size": SIZES,
-        "background": BACKGROUNDS,
-    },
+    "scene-judge": _OF_SCENES,
     "glyph-judge": {"character": class_names()},
     "face-judge": ATTRIBUTES,
+    "photo-judge": _OF_SCENES,
 }
 """The rows and columns of each judge's confusion matrices, as `recipes.confusion` makes them."""
 
 
-def run_confusions(judge: str, split: str, samples: int) -> dict[str, list]:
+def run_confusions(judge: str, split: str, samples: int, style: str = "flat") -> dict[str, list]:
     """The confusion matrices of a trained judge as lists of (row, column, count), counts above 0 only."""
     (recipe,) = (recipe for recipe in RECIPES if recipe.name == judge)
-    matrices = confusion(load(recipe), samples, split)
+    matrices = confusion(load(recipe), samples, split, style)
     return {
         name: [[*pair, matrix[tuple(pair)].item()] for pair in matrix.nonzero().tolist()]
         for name, matrix in matrices.items()
@@ -81,6 +83,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             {"judge": "scene-judge", "split": "compositional", "samples": 5000},
             {"judge": "glyph-judge", "split": "test", "samples": 5000},
             {"judge": "face-judge", "split": "test", "samples": 5000},
+            {"judge": "photo-judge", "split": "test", "samples": 5000, "style": "photo"},
         ),
         run=run_confusions,
         figure=draw_confusions,

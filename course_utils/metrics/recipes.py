@@ -1,5 +1,7 @@
 """How the judges are trained, and how they are judged themselves."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -22,6 +24,7 @@ from course_utils.metrics.judges import (
 from course_utils.metrics.readings import (
     FaceReading,
     SceneReading,
+    SceneTargets,
     count_pairs,
     face_accuracy,
     face_confusion,
@@ -29,7 +32,7 @@ from course_utils.metrics.readings import (
     scene_accuracy,
     scene_confusion,
 )
-from course_utils.metrics.training_pictures import face_lesson, glyph_lesson, scene_lesson
+from course_utils.metrics.training_pictures import face_lesson, glyph_lesson, photo_lesson, scene_lesson
 from course_utils.runtime import generator
 from course_utils.training import Player, Recipe, Target
 
@@ -41,9 +44,9 @@ Reading = TypeVar("Reading", SceneReading, FaceReading)
 SCENE_METRICS = ("presence", "shape", "color", "size", "background", "wholly_right", "pixels")
 
 
-def scene_test(split: str, samples: int) -> tuple[Tensor, SceneRecords, Tensor]:
-    """Held-out scenes: pictures `(samples, 3, 32, 32)`, records, label maps `(samples, 32, 32)`."""
-    batch = Scenes(split, length=samples, fields=("image", "record", "label_map"))[range(samples)]
+def scene_test(split: str, samples: int, style: str = "flat") -> tuple[Tensor, SceneRecords, Tensor]:
+    """Held-out scenes in a style: pictures `(samples, 3, 32, 32)`, records, label maps `(samples, 32, 32)`."""
+    batch = Scenes(split, style=style, length=samples, fields=("image", "record", "label_map"))[range(samples)]
     return batch["image"], SceneRecords.from_dict(batch), batch["label_map"]
 
 
@@ -60,7 +63,7 @@ def face_test(samples: int) -> tuple[Tensor, FaceRecords]:
 
 
 def confusion(
-    judge: SceneJudge | GlyphJudge | FaceJudge, samples: int = 2000, split: str = "test"
+    judge: SceneJudge | GlyphJudge | FaceJudge, samples: int = 2000, split: str = "test", style: str = "flat"
 ) -> dict[str, Tensor]:
     """Confusion matrices of a judge on held-out pictures, int64 counts, a row for each truth.
 
@@ -68,6 +71,7 @@ def confusion(
         judge: in evaluation mode.
         samples: held-out pictures.
         split: of scenes; glyphs and faces have `test` only.
+        style: of the scenes: the one that the judge was trained on.
 
     Returns:
         of a scene judge `shape (7, 7)` and `pixels (7, 7)` with 0 for none, `color (8, 8)`, `size (2, 2)`,
@@ -84,18 +88,18 @@ def confusion(
     if isinstance(judge, GlyphJudge):
         images, labels = glyph_test(samples)
         return {"character": count_pairs(labels, judge.read(images).cpu(), judge.config.num_classes)}
-    images, records, label_map = scene_test(split, samples)
+    images, records, label_map = scene_test(split, samples, style)
     pixels = count_pairs(label_map, judge.segment(images).cpu(), len(SHAPES) + 1)
     return {**scene_confusion(on_cpu(judge.read(images)), records), "pixels": pixels}
 
 
-def unreadable_scenes(samples: int) -> dict[str, Tensor]:
+def unreadable_scenes(samples: int, style: str = "flat") -> dict[str, Tensor]:
     """Pictures that show no scene, `(samples, 3, 32, 32)` each, by name: a judge must not be sure of any.
 
     `gray` and `noise`; `mean` of eight scenes; `shuffled` pixels of a scene; scenes moved by half a place (`moved`);
     a `background` without an object.
     """
-    images, _, _ = scene_test("test", samples)
+    images, _, _ = scene_test("test", samples, style)
     return _spoiled(images) | {
         "gray": torch.zeros_like(images),
         "moved": images.roll((8, 8), (2, 3)),
@@ -145,9 +149,9 @@ def on_cpu(reading: Reading) -> Reading:
     return type(reading)(*(values.cpu() for values in reading))
 
 
-def _scene_player(judge: nn.Module) -> Player:
+def _scene_player(judge: nn.Module, lesson: Callable[[dict], tuple[Tensor, SceneTargets]] = scene_lesson) -> Player:
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
-        images, targets = scene_lesson(batch)
+        images, targets = lesson(batch)
         return judge.loss(images, targets, pixel_weight=4.0), {}
 
     return Player("judge", judge, objective, learning_rate=3e-3, weight_decay=0.01)
@@ -175,14 +179,14 @@ def _scene_scores(reading: SceneReading, label_map: Tensor, records: SceneRecord
     return scene_accuracy(reading, records) | shares
 
 
-def _scene_metrics(judge: nn.Module, samples: int) -> dict[str, float]:
+def _scene_metrics(judge: nn.Module, samples: int, style: str = "flat") -> dict[str, float]:
     metrics = {}
     for split, prefix in SCENE_SPLITS.items():
-        images, records, truth = scene_test(split, samples)
+        images, records, truth = scene_test(split, samples, style)
         scores = _scene_scores(on_cpu(judge.read(images)), judge.segment(images).cpu(), records, truth)
         scores["readable"] = readable_share(judge, images)
         metrics |= {prefix + name: value for name, value in scores.items()}
-    nothing = [readable_share(judge, images) for images in unreadable_scenes(min(samples, 500)).values()]
+    nothing = [readable_share(judge, images) for images in unreadable_scenes(min(samples, 500), style).values()]
     return metrics | {"nonsense_readable": max(nothing)}
 
 
@@ -338,5 +342,33 @@ FACE_JUDGE = Recipe(
     about="Reads smile, glasses, hat, hair colour and length, skin, beard, pose and background of a face.",
 )
 
-RECIPES: tuple[Recipe, ...] = (SCENE_JUDGE, GLYPH_JUDGE, FACE_JUDGE)
-"""The judges: `course train scene-judge`, `course train glyph-judge`, `course train face-judge`."""
+PHOTO_JUDGE = Recipe(
+    name="photo-judge",
+    chapter="03_translation",
+    notebook="03_translation/01_pix2pix",
+    system="scene judge",
+    paper="mixup, Zhang et al., ICLR 2018; feature pyramids, Lin et al., CVPR 2017",
+    data="scenes, style photo",
+    model=lambda: SceneJudge(SceneJudgeConfig()),
+    players=partial(_scene_player, lesson=photo_lesson),
+    loader=lambda: loader(Scenes("train", style="photo", fields=("image", "record", "label_map")), 128),
+    steps={"smoke": 3, "cpu": 1300, "gpu": 5000},
+    metrics=partial(_scene_metrics, style="photo"),
+    targets={
+        **{name: Target(at_least=0.98) for name in SCENE_METRICS},
+        "mean_iou": Target(at_least=0.93),
+        "nonsense_readable": Target(at_most=0.02),
+    },
+    samples=5000,
+    quick_samples=256,
+    chance=_scene_chance,
+    ceiling=_scene_ceiling,
+    minutes=8,
+    about=(
+        "Reads photos of scenes as `scene-judge` reads flat pictures, and segments what a translator draws. A third of its "
+        "lessons have colours mixed anew, so that it knows a shape in any colour."
+    ),
+)
+
+RECIPES: tuple[Recipe, ...] = (SCENE_JUDGE, GLYPH_JUDGE, FACE_JUDGE, PHOTO_JUDGE)
+"""The judges: `course train scene-judge`, and so on."""

@@ -26,6 +26,10 @@ CONTRAST = 0.5
 """Least difference to the background, in one of the three colour channels, of an object painted so."""
 
 
+RECOLORED = 1 / 3
+"""Share of the photos whose colour channels are mixed anew."""
+
+
 class Mixture(NamedTuple):
     """Which pictures of a batch go into each new one.
 
@@ -61,6 +65,20 @@ def scene_lesson(batch: dict) -> tuple[Tensor, SceneTargets]:
     images, painted = repaint(batch)
     targets = scene_targets(SceneRecords.from_dict(batch), batch["label_map"])
     targets = targets._replace(color=targets.color * ~painted[..., None])
+    return _spoiled(images, targets)
+
+
+def photo_lesson(batch: dict) -> tuple[Tensor, SceneTargets]:
+    """A batch of photos of scenes (with `record` and `label_map`) as a lesson; nobody is asked for a colour mixed anew."""
+    images, recolored = recolor(batch["image"])
+    targets = scene_targets(SceneRecords.from_dict(batch), batch["label_map"])
+    color = targets.color * ~recolored[:, None, None]
+    targets = targets._replace(color=color, background=targets.background * ~recolored[:, None])
+    return _spoiled(images, targets)
+
+
+def _spoiled(images: Tensor, targets: SceneTargets) -> tuple[Tensor, SceneTargets]:
+    """Pictures of scenes, some mixed with others, some disturbed, and what to read from them."""
     images, mixed = mix(images, targets, (-1, -1, -1, -1, 1))
     return disturb(images), SceneTargets(*mixed)
 
@@ -115,6 +133,21 @@ def repaint(batch: dict) -> tuple[Tensor, Tensor]:
     painted = records.present & visible & chosen
     change = (new - object_colors(records)) * painted[..., None]  # (batch, 4, 3)
     return images + torch.einsum("bphw,bpc->bchw", batch["masks"], change), painted
+
+
+def recolor(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Give some of the pictures `(batch, 3, height, width)` other colours, so that shapes are learned apart from them.
+
+    Each new channel is a weighted mean of the old ones, the same in all of a picture: channels change places, or fade
+    into each other. The shading of a photo stays, which `repaint` would flatten.
+
+    Returns:
+        the pictures, and `(batch,)` bool: which of them have other colours now.
+    """
+    chosen = draw_uniform((len(images),), device=images.device) < RECOLORED
+    weights = (3 * draw_normal((len(images), 3, 3), device=images.device)).softmax(-1)
+    mixed = torch.einsum("bnc,bchw->bnhw", weights, images)
+    return torch.where(chosen[:, None, None, None], mixed, images), chosen
 
 
 def disturb(images: Tensor) -> Tensor:

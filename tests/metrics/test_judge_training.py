@@ -6,6 +6,7 @@ from course_utils.data.faces import ATTRIBUTES
 from course_utils.data.scenes import HELD_OUT, SceneRecords
 from course_utils.data.scenes.drawing import object_colors
 from course_utils.data.scenes.records import COLORS, SHAPES
+from course_utils.metrics import recipes as judge_recipes
 from course_utils.metrics import training_pictures
 from course_utils.metrics.experiments import EXPERIMENTS, dense, draw_confusions
 from course_utils.metrics.judges import READABLE
@@ -13,6 +14,7 @@ from course_utils.metrics.readings import count_pairs
 from course_utils.metrics.recipes import (
     FACE_JUDGE,
     GLYPH_JUDGE,
+    PHOTO_JUDGE,
     RECIPES,
     SCENE_JUDGE,
     confusion,
@@ -25,7 +27,7 @@ from course_utils.metrics.recipes import (
 )
 from course_utils.training import load
 
-JUDGES = (SCENE_JUDGE, GLYPH_JUDGE, FACE_JUDGE)
+JUDGES = (SCENE_JUDGE, GLYPH_JUDGE, FACE_JUDGE, PHOTO_JUDGE)
 TRAINING_FIELDS = ("image", "record", "label_map", "masks")
 
 
@@ -62,6 +64,45 @@ def test_targets_are_probabilities_also_of_mixtures(batch):
         assert values.sum(-1).max() <= 1 + 1e-6
     mixed = ((targets.background > 0.01) & (targets.background < 0.99)).any(1).double().mean()
     assert 0.1 < mixed < 0.35
+
+
+def test_lessons_of_photos_ask_for_no_colour_that_was_mixed_anew():
+    batch = Scenes("train", style="photo", fields=("image", "record", "label_map"))[range(256)]
+    images, targets = training_pictures.photo_lesson(batch)
+    assert images.shape == batch["image"].shape
+    assert images.abs().max() <= 1
+    for values, dim in ((targets.shape, -1), (targets.label_map, 1)):
+        torch.testing.assert_close(values.sum(dim), torch.ones_like(values.sum(dim)))
+    unasked = targets.background.sum(1) == 0
+    assert 0.15 < unasked.double().mean() < 0.45
+    assert targets.color[unasked].sum() == 0
+    assert targets.size[unasked].sum() > 0
+
+
+def test_recoloring_mixes_channels_and_keeps_places():
+    images = 2 * torch.rand(400, 3, 4, 4) - 1
+    recolored, chosen = training_pictures.recolor(images)
+    assert torch.equal(recolored[~chosen], images[~chosen])
+    assert chosen.double().mean().item() == pytest.approx(1 / 3, abs=0.08)
+    pixels, mixed = images[chosen].flatten(2), recolored[chosen].flatten(2)
+    weights = torch.linalg.lstsq(pixels.mT.double(), mixed.mT.double()).solution  # (old channels, new channels)
+    torch.testing.assert_close(pixels.mT.double() @ weights, mixed.mT.double(), atol=1e-5, rtol=0)
+    assert weights.min() > -1e-4
+    torch.testing.assert_close(weights.sum(1), torch.ones(len(weights), 3).double(), atol=1e-4, rtol=0)
+
+
+def test_the_photo_judge_is_shown_and_asked_photos(monkeypatch):
+    photos = Scenes("test", style="photo")[range(20)]["image"]
+    assert torch.equal(scene_test("test", 20, "photo")[0], photos)
+    assert torch.equal(unreadable_scenes(20, "photo")["moved"], photos.roll((8, 8), (2, 3)))
+    first = PHOTO_JUDGE.loader().dataset
+    assert (first.split, first.style) == ("train", "photo")
+    asked = []
+    monkeypatch.setattr(
+        judge_recipes, "scene_test", lambda *asked_for: asked.append(asked_for) or scene_test(*asked_for)
+    )
+    PHOTO_JUDGE.metrics(PHOTO_JUDGE.model().eval(), 8)
+    assert {style for _, _, style in asked} == {"photo"}
 
 
 def test_lessons_of_faces_teach_what_is_there():
