@@ -47,6 +47,7 @@ class DCGANConfig:
         leaky: leaky ReLU in the discriminator; if not, ReLU.
         hidden_width: units of a hidden fully connected layer between each 4 x 4 map and the vector beside it; 0 for none.
         batch_norm: in both networks.
+        discriminator_norm: in the discriminator too; without it a logit depends on its own picture alone, as gradient penalties require.
     """
 
     in_channels: int = 3
@@ -61,6 +62,7 @@ class DCGANConfig:
     leaky: bool = True
     hidden_width: int = 0
     batch_norm: bool = True
+    discriminator_norm: bool = True
 
 
 class Generator(nn.Module):
@@ -71,17 +73,18 @@ class Generator(nn.Module):
 
     def __init__(self, config: DCGANConfig):
         super().__init__()
-        bias = not config.batch_norm  # batch norm would take a bias away at once
+        norm = config.batch_norm
+        bias = not norm  # batch norm would take a bias away at once
         widths = _widths(config)
         channels = config.latent_dim + config.num_classes * (config.label_into in ("both", "generator"))
         layers: list[nn.Module] = []
         if config.hidden_width:  # a 1 x 1 convolution of a 1 x 1 map is a fully connected layer
-            layers += [nn.Conv2d(channels, config.hidden_width, 1, bias=bias), _norm(config.hidden_width, config)]
+            layers += [nn.Conv2d(channels, config.hidden_width, 1, bias=bias), _norm(config.hidden_width, norm)]
             layers += [nn.ReLU()]
             channels = config.hidden_width
-        layers += [nn.ConvTranspose2d(channels, widths[-1], 4, bias=bias), _norm(widths[-1], config), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(channels, widths[-1], 4, bias=bias), _norm(widths[-1], norm), nn.ReLU()]
         for wide, narrow in pairwise(reversed(widths)):
-            layers += [_doubling(wide, narrow, config, bias), _norm(narrow, config), nn.ReLU()]
+            layers += [_doubling(wide, narrow, config, bias), _norm(narrow, norm), nn.ReLU()]
         layers += [_doubling(widths[0], config.in_channels, config, bias), nn.Tanh()]
         self.main = nn.Sequential(*layers)
 
@@ -94,7 +97,8 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: DCGANConfig):
         super().__init__()
-        bias = not config.batch_norm
+        norm = config.batch_norm and config.discriminator_norm
+        bias = not norm
         widths = _widths(config)
         self.num_classes = config.num_classes * (config.label_into in ("both", "discriminator"))
         self.projects = self.num_classes > 0 and config.conditioning == "projection"
@@ -105,10 +109,10 @@ class Discriminator(nn.Module):
 
         layers = [_halving(channels, widths[0], config, bias), activation()]
         for narrow, wide in pairwise(widths):
-            layers += [_halving(narrow, wide, config, bias), _norm(wide, config), activation()]
+            layers += [_halving(narrow, wide, config, bias), _norm(wide, norm), activation()]
         features, size = widths[-1], 4
         if config.hidden_width:  # a 4 x 4 convolution of a 4 x 4 map is a fully connected layer
-            layers += [nn.Conv2d(features, config.hidden_width, 4, bias=bias), _norm(config.hidden_width, config)]
+            layers += [nn.Conv2d(features, config.hidden_width, 4, bias=bias), _norm(config.hidden_width, norm)]
             layers += [activation()]
             features, size = config.hidden_width, 1
         self.main = nn.Sequential(*layers, nn.Conv2d(features, 1, size, bias=bias))
@@ -308,8 +312,8 @@ def _widths(config: DCGANConfig) -> list[int]:
     return [config.width * 2**halving for halving in range(halvings)]
 
 
-def _norm(channels: int, config: DCGANConfig) -> nn.Module:
-    return nn.BatchNorm2d(channels) if config.batch_norm else nn.Identity()
+def _norm(channels: int, batch_norm: bool) -> nn.Module:
+    return nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
 
 
 def _halving(channels: int, out_channels: int, config: DCGANConfig, bias: bool) -> nn.Module:

@@ -233,8 +233,9 @@ def _cgan_ceiling(samples: int) -> dict[str, float]:
     return quality | {"label_accuracy": label_accuracy(others["image"], face_label(others))}
 
 
-def _gan_players(model: DCGAN) -> list[Player]:
-    return gan_players(model, learning_rate=4e-4, ema_decay=0.998)
+def face_players(model: DCGAN) -> list[Player]:
+    """R1 in place of the discriminator's batch norm, and no momentum: on faces far better than the paper's settings (`dcgan-rules`)."""
+    return gan_players(model, learning_rate=1e-3, betas=(0.0, 0.99), penalty="r1", penalty_weight=0.1, ema_decay=0.998)
 
 
 def _sample_to_order(model: DCGAN, count: int, generator: torch.Generator) -> Tensor:
@@ -269,17 +270,17 @@ DCGAN_FACES = Recipe(
     chapter="02_gans",
     notebook="02_gans/02_dcgan",
     system="DCGAN",
-    paper="Radford, Metz & Chintala, ICLR 2016",
+    paper="Radford, Metz & Chintala, ICLR 2016; R1 as Mescheder, Geiger & Nowozin, ICML 2018",
     data="faces",
-    model=lambda: DCGAN(DCGANConfig(image_size=32, latent_dim=64, width=32)),
-    players=_gan_players,
+    model=lambda: DCGAN(DCGANConfig(image_size=32, latent_dim=32, width=32, discriminator_norm=False)),
+    players=face_players,
     loader=lambda: loader(KeptFaces(KEPT), 64),
-    steps={"smoke": 3, "cpu": 12_000, "gpu": 100_000},
+    steps={"smoke": 3, "cpu": 8_000, "gpu": 100_000},
     schedule="cosine",
     clip=None,
     metrics=_dcgan_metrics,
     targets={
-        "judge_frechet": Target(at_most=500.0),
+        "judge_frechet": Target(at_most=300.0),
         "coverage": Target(at_least=0.5),
         "readable": Target(at_least=0.95),
         "arithmetic": Target(at_least=0.8),
@@ -290,7 +291,7 @@ DCGAN_FACES = Recipe(
     ceiling=_face_ceiling,
     sample=lambda model, count, generator: model.sample(count, generator),
     minutes=20,
-    about="Faces from 64 numbers of noise. `arithmetic`: share of sums of means of three that show both wanted attributes.",
+    about="Faces from 32 numbers of noise. `arithmetic`: share of sums of means of three that show both wanted attributes.",
 )
 
 CGAN_FACES = Recipe(
@@ -300,10 +301,12 @@ CGAN_FACES = Recipe(
     system="conditional GAN",
     paper="Mirza & Osindero, 2014; networks of Radford, Metz & Chintala, ICLR 2016",
     data="faces",
-    model=lambda: DCGAN(DCGANConfig(image_size=32, latent_dim=64, width=32, num_classes=NUM_LABELS)),
-    players=_gan_players,
+    model=lambda: DCGAN(
+        DCGANConfig(image_size=32, latent_dim=32, width=32, num_classes=NUM_LABELS, discriminator_norm=False)
+    ),
+    players=face_players,
     loader=lambda: loader(KeptFaces(KEPT), 64),
-    steps={"smoke": 3, "cpu": 6_000, "gpu": 100_000},
+    steps={"smoke": 3, "cpu": 4_000, "gpu": 100_000},
     schedule="cosine",
     clip=None,
     metrics=_cgan_metrics,

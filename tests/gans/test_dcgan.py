@@ -162,6 +162,15 @@ def test_each_rule_can_be_broken_and_nothing_else_changes(size, switch):
         assert hidden == 0
 
 
+def test_batch_norm_can_be_left_out_of_the_discriminator_alone():
+    model = dcgan(image_size=32, discriminator_norm=False)
+    assert nn.BatchNorm2d in kinds(model.generator)
+    assert nn.BatchNorm2d not in kinds(model.discriminator)
+    images = model.train()(normal(4, 5)).detach()
+    torch.testing.assert_close(model.discriminate(images)[:2], model.discriminate(images[:2]))
+    assert all(part.bias is not None for part in model.discriminator.modules() if isinstance(part, nn.Conv2d))
+
+
 def test_a_hidden_layer_is_fully_connected():
     model = dcgan(hidden_width=6, batch_norm=False)
     layer = model.generator.main[0]
