@@ -38,9 +38,7 @@ def losses_rows(correlation: float, rest: float) -> list[dict]:
 
 
 def sensitivity_rows(game: float, classifier: float) -> list[dict]:
-    return rows(
-        experiments.SENSITIVITY, lambda cell: {"reached": classifier if cell["task"] == "classifier" else game}
-    )
+    return rows(experiments.SENSITIVITY, lambda cell: {"reached": classifier if cell["task"] == "classifier" else game})
 
 
 def collapse_rows(none: int, remedied: int) -> list[dict]:

@@ -1,5 +1,7 @@
 """The recipes of the chapter: every function of them on an untrained model, and what arithmetic counts."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -80,9 +82,13 @@ class Linear(torch.nn.Module):
 
 
 class Reads:
+    """Is sure of the largest entry of each block."""
+
+    def __call__(self, latents):
+        return [1e4 * block for block in latents.split([len(words) for words in ATTRIBUTES.values()], dim=1)]
+
     def read(self, latents):
-        blocks = latents.split([len(words) for words in ATTRIBUTES.values()], dim=1)
-        return FaceReading(*(block.argmax(1) for block in blocks), torch.ones(len(latents)))
+        return FaceReading(*(block.argmax(1) for block in self(latents)), torch.ones(len(latents)))
 
     def confidence(self, latents):
         return torch.ones(len(latents))
@@ -101,6 +107,15 @@ def test_arithmetic_on_a_linear_generator_is_right_with_many_exemplars(known):
     assert many["unmoved"] < 0.05
     assert 0.03 < many["chance"] < 0.15
     assert many["readable"] == 1
+
+
+def test_exemplars_are_faces_that_the_judge_is_sure_of(known, monkeypatch):
+    class Doubtful(Reads):
+        def __call__(self, latents):
+            return [torch.zeros_like(block) for block in super().__call__(latents)]
+
+    monkeypatch.setattr(recipes, "load", lambda recipe: Doubtful())
+    assert math.isnan(recipes.arithmetic(known, 1, 0, trials=20, pool=300)["right"])
 
 
 def test_a_sum_of_means_of_three_is_as_long_as_the_noise_itself(known):
