@@ -201,7 +201,7 @@ class DCGAN(nn.Module, HubModel, coders=config_coders(DCGANConfig)):
             RuntimeError: in training mode, where batch norm would make each picture depend on the others, and remember them.
             ValueError: if labels are missing, too few, or outside [0, num_classes).
         """
-        if self.training:
+        if self.generator.training:
             raise RuntimeError("this DCGAN is in training mode: call .eval() on it before you draw samples")
         weight = next(self.generator.parameters())
         latents = draw_normal((num_images, self.config.latent_dim), generator, weight.device, weight.dtype)

@@ -320,14 +320,14 @@ CGAN_FACES = Recipe(
     schedule="cosine",
     clip=None,
     metrics=_cgan_metrics,
-    targets={"label_accuracy": Target(at_least=0.9)},
+    targets={"label_accuracy": Target(at_least=0.7)},
     samples=5000,
     quick_samples=500,
     chance=_cgan_chance,
     ceiling=_cgan_ceiling,
     sample=_sample_to_order,
     minutes=12,
-    about="Faces to order: the label is one of twelve pairs of hat and glasses, and enters both networks.",
+    about="Faces to order: the label is one of twelve pairs of hat and glasses, and enters both networks. Half as many steps as `dcgan-faces`.",
 )
 
 RECIPES: tuple[Recipe, ...] = (VAE_FACES, DCGAN_FACES, CGAN_FACES)

@@ -338,6 +338,7 @@ def ssim(images: Tensor, target: Tensor) -> Tensor:
     In windows of 11 pixels, weighted by a Gaussian of standard deviation 1.5, means $\mu$, variances $\sigma^2$ and
     covariance are compared: $\frac{(2\mu_a\mu_b + c_1)(2\sigma_{ab} + c_2)}{(\mu_a^2 + \mu_b^2 + c_1)(\sigma_a^2 +
     \sigma_b^2 + c_2)}$, and the mean is taken over windows and channels. 1 for equal pictures; 0 where nothing agrees.
+    There is a window around each pixel; the border is mirrored, as in torchmetrics.
 
     Args:
         images: `(batch, channels, height, width)` in [-1, 1], at least 11 pixels high and wide.
@@ -357,6 +358,7 @@ def ssim(images: Tensor, target: Tensor) -> Tensor:
     places = torch.arange(-5.0, 6.0, device=images.device)
     line = (-places.square() / (2 * 1.5**2)).exp()
     kernel = (line[:, None] * line / line.sum() ** 2).expand(images.shape[1], 1, 11, 11)
+    images, target = (F.pad(pictures, (5, 5, 5, 5), mode="reflect") for pictures in (images, target))
     products = torch.cat([images, target, images * images, target * target, images * target])
     a, b, aa, bb, ab = F.conv2d(products, kernel, groups=images.shape[1]).chunk(5)
     c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2  # the pictures' range is 2
