@@ -97,8 +97,8 @@ def _rules_verdict(rows: list[Row]) -> Verdict:
 
 def _rules_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(width=6.4, height=3.2)
-    for number, broken in enumerate((*RULES_BROKEN, TODAY)):
-        curves = torch.tensor([row["distance_over_time"] for row in rows if row["broken"] == broken])
+    for number, (broken, several) in enumerate(grouped(rows, "broken", "distance_over_time").items()):
+        curves = torch.tensor(several)
         moments = [(moment + 1) * STEPS / MOMENTS for moment in range(MOMENTS)]
         style = {"color": plots.COLORS[number], "label": broken}
         axes[0, 0].plot(moments, curves.mean(0).tolist(), **style)
@@ -241,17 +241,18 @@ def _arithmetic_verdict(rows: list[Row]) -> Verdict:
 
 def _arithmetic_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(width=6.4, height=3.0)
-    axis, names = axes[0, 0], [f"{count}{', rescaled' if scaled else ''}" for count, scaled in SUMS]
+    known = [key for key in SUMS if key in {(row["exemplars"], row["rescaled"]) for row in rows}]
+    axis, names = axes[0, 0], [f"{count}{', rescaled' if scaled else ''}" for count, scaled in known]
     for number, (name, label) in enumerate((("right", "both wanted attributes"), ("readable", "readable"))):
-        cells = [[row[name] for row in rows if (row["exemplars"], row["rescaled"]) == key] for key in SUMS]
+        cells = [[row[name] for row in rows if (row["exemplars"], row["rescaled"]) == key] for key in known]
         axis.bar(
-            [position + 0.4 * number - 0.2 for position in range(len(SUMS))], [fmean(cell) for cell in cells],
+            [position + 0.4 * number - 0.2 for position in range(len(known))], [fmean(cell) for cell in cells],
             yerr=[spread(cell) for cell in cells], width=0.38, color=plots.COLORS[number], label=label, capsize=2,
         )  # fmt: skip
     axis.axhline(
         fmean([row["chance"] for row in rows]), color=plots.COLORS[6], linestyle="--", linewidth=1, label="chance"
     )
-    axis.set_xticks(range(len(SUMS)), names)
+    axis.set_xticks(range(len(known)), names)
     axis.set(xlabel="exemplars in each mean", ylabel="share of results", ylim=(0, 1))
     axis.legend(frameon=False, fontsize=8)
     return figure
@@ -316,11 +317,11 @@ def _gan_label_verdict(rows: list[Row]) -> Verdict:
 def _gan_label_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(width=6.0, height=2.8)
     groups = grouped(rows, "label_into", "label_accuracy")
-    for position, entry in enumerate(LABEL_INTO):
-        axes[0, 0].scatter([position] * len(groups[entry]), groups[entry], color=plots.COLORS[0], s=16)
-        axes[0, 0].hlines(fmean(groups[entry]), position - 0.3, position + 0.3, color=plots.COLORS[1])
+    for position, values in enumerate(groups.values()):
+        axes[0, 0].scatter([position] * len(values), values, color=plots.COLORS[0], s=16)
+        axes[0, 0].hlines(fmean(values), position - 0.3, position + 0.3, color=plots.COLORS[1])
     axes[0, 0].axhline(0.1, color=plots.COLORS[6], linestyle="--", linewidth=1, label="chance")
-    axes[0, 0].set_xticks(range(len(LABEL_INTO)), LABEL_INTO)
+    axes[0, 0].set_xticks(range(len(groups)), list(groups))
     axes[0, 0].set(xlabel="label into", ylabel="samples read as wanted", ylim=(0, 1.02))
     axes[0, 0].legend(frameon=False)
     return figure

@@ -13,6 +13,7 @@ from course_utils import plots, runtime, scale
 from course_utils.data import loader
 from course_utils.gans.gan import GAN, GANConfig, GaussianMixture, gan_players, mode_coverage, ring
 from course_utils.gans.losses import LOSSES, r1_penalty
+from course_utils.layers import draw_uniform
 from course_utils.training import Experiment, History, Player, Verdict, fit, grouped, said
 
 if TYPE_CHECKING:
@@ -154,8 +155,7 @@ def _quality_verdict(rows: list[Row]) -> Verdict:
 
 def _quality_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 3, width=10.5, height=3.0)
-    for number, game in enumerate((*GAMES, *PENALIZED)):
-        row = next(row for row in rows if row["game"] == game)
+    for number, (game, row) in enumerate({row["game"]: row for row in rows}.items()):
         style = {"color": plots.COLORS[number], "label": game}
         axes[0, 0].plot(
             [20 * point for point in range(len(row["distance_over_time"]))], row["distance_over_time"], **style
@@ -206,7 +206,7 @@ def gained(model: GAN, mixture: GaussianMixture, seed: int) -> float:
     """How much of what can be known a discriminator has learned: 1 for the optimal one, 0 for one that always says 1/2."""
     draw = runtime.generator(1000 + seed)
     real = mixture.sample(20_000, draw)
-    other = 6 * torch.rand(20_000, 2, generator=draw) - 3
+    other = 6 * draw_uniform((20_000, 2), draw) - 3
     device = next(model.parameters()).device
     given = [model.discriminate(points.to(device)).cpu() for points in (real, other)]
     best = [mixture.log_density(points) + math.log(36.0) for points in (real, other)]  # log p - log q, q = 1 / 36
@@ -258,7 +258,7 @@ def _sensitivity_figure(rows: list[Row]) -> "Figure":
         table = torch.zeros(len(BETAS), len(RATES))
         for (i, beta), (j, rate) in ((a, b) for a in enumerate(BETAS) for b in enumerate(RATES)):
             cell = [r["reached"] for r in rows if (r["task"], r["learning_rate"], r["beta1"]) == (task, rate, beta)]
-            table[i, j] = fmean(cell)
+            table[i, j] = fmean(cell) if cell else math.nan
             axis.text(
                 j, i, f"{table[i, j]:.2f}", ha="center", va="center", color="white" if table[i, j] < 0.6 else "black"
             )
@@ -344,6 +344,8 @@ def _collapse_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, len(REMEDIES), width=2.7 * len(REMEDIES), height=2.9)
     for axis, remedy in zip(axes[0], REMEDIES, strict=True):
         few = [row for row in rows if row["remedy"] == remedy]
+        if not few:
+            continue
         middle = sorted(few, key=lambda row: row["modes_covered"])[len(few) // 2]
         points = torch.tensor(middle["points"]).view(-1, 2)
         means = torch.tensor(ring().means)
