@@ -27,9 +27,10 @@ from course_utils.gans.losses import least_squares_discriminator_loss
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_weights
 from course_utils.layers import draw_uniform
 from course_utils.training import Player
-from course_utils.translation.pix2pix import PatchDiscriminator, check_sides, without_legacy_statistics
+from course_utils.translation.pix2pix import PatchDiscriminator, check_sides, patch_norm, without_legacy_statistics
 
 DIRECTIONS = ("x_to_y", "y_to_x")
+NORMS = ("instance", "group")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class CycleGANConfig:
 
     Attributes:
         in_channels: of the pictures of both domains.
-        image_size: height and width in pixels of the pictures to train on, a multiple of 4; translations take other sizes too.
+        image_size: height and width in pixels of the pictures to train on, a multiple of 2^halvings; translations take other sizes too.
         width: channels after the first layer of each network.
         blocks: residual blocks of a generator; the paper has 6 for 128 x 128.
         patch_layers: of the discriminators that halve the picture; 3 for patches of 70 x 70.
@@ -46,6 +47,9 @@ class CycleGANConfig:
         forward_weight, backward_weight: of the cycles x -> G -> F -> x and y -> F -> G -> y; the paper's lambda.
         identity_weight: of the identity loss, as a multiple of the cycles' weights: of |F(x) - x| times the forward one, of |G(y) - y| times
             the backward one. 0 in equation 3, 0.5 for paintings (section 5.2).
+        halvings: how often a generator halves the picture before its residual blocks; 1 leaves more of a picture of 32 x 32.
+        norm: `instance`, or `group` for one mean and variance of all channels together. Instance norm takes the mean of each channel
+            off each picture: with it goes the colour of an even ground.
     """
 
     in_channels: int = 3
@@ -57,16 +61,18 @@ class CycleGANConfig:
     forward_weight: float = 10.0
     backward_weight: float = 10.0
     identity_weight: float = 0.5
+    halvings: int = 2
+    norm: str = "instance"
 
 
 class ResidualBlock(nn.Module):
-    """x + F(x) on (batch, channels, h, w), F = convolution, instance norm, ReLU, convolution, instance norm; borders are mirrored."""
+    """x + F(x) on (batch, channels, h, w), F = convolution, norm, ReLU, convolution, norm; borders are mirrored."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, norm: str = "instance"):
         super().__init__()
         self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), nn.InstanceNorm2d(channels), nn.ReLU(),
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), nn.InstanceNorm2d(channels),
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), patch_norm(channels, norm), nn.ReLU(),
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), patch_norm(channels, norm),
         )  # fmt: skip
 
     def forward(self, features: Tensor) -> Tensor:
@@ -74,20 +80,22 @@ class ResidualBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """One translation: (batch, channels, height, width) to the same shape in [-1, 1]; height and width multiples of 4 (section 7.2).
+    """One translation: (batch, channels, height, width) to the same shape in [-1, 1] (section 7.2).
 
-    Two halvings, residual blocks at a quarter of the size, two doublings. `model` has the authors' layout.
+    Two halvings, residual blocks at a quarter of the size, two doublings; height and width must be multiples of 4. Another number
+    of `halvings`, or another norm, is ours. `model` has the authors' layout.
     """
 
-    def __init__(self, channels: int, width: int, blocks: int):
+    def __init__(self, channels: int, width: int, blocks: int, halvings: int = 2, norm: str = "instance"):
         super().__init__()
-        layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), nn.InstanceNorm2d(width), nn.ReLU()]
-        for wide in (2 * width, 4 * width):
-            layers += [nn.Conv2d(wide // 2, wide, 3, stride=2, padding=1), nn.InstanceNorm2d(wide), nn.ReLU()]
-        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
-        for wide in (2 * width, width):
+        widths = [width * 2**level for level in range(halvings + 1)]
+        layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), patch_norm(width, norm), nn.ReLU()]
+        for wide in widths[1:]:
+            layers += [nn.Conv2d(wide // 2, wide, 3, stride=2, padding=1), patch_norm(wide, norm), nn.ReLU()]
+        layers += [ResidualBlock(widths[-1], norm) for _ in range(blocks)]
+        for wide in widths[-2::-1]:
             layers += [nn.ConvTranspose2d(2 * wide, wide, 3, stride=2, padding=1, output_padding=1)]
-            layers += [nn.InstanceNorm2d(wide), nn.ReLU()]
+            layers += [patch_norm(wide, norm), nn.ReLU()]
         self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh())
 
     def forward(self, images: Tensor) -> Tensor:
@@ -120,15 +128,23 @@ class CycleGAN(nn.Module, HubModel, coders=config_coders(CycleGANConfig)):
 
     def __init__(self, config: CycleGANConfig):
         super().__init__()
-        if config.image_size % 4:
-            raise ValueError(f"image_size is {config.image_size}, but a generator halves twice: choose a multiple of 4")
+        if config.image_size % 2**config.halvings:
+            raise ValueError(
+                f"image_size is {config.image_size}, but a generator halves it {config.halvings} times: choose a multiple of "
+                f"{2**config.halvings}"
+            )
+        if config.norm not in NORMS:
+            raise ValueError(f"norm is {config.norm!r}, but must be one of {', '.join(NORMS)}")
         self.config = config
         self.generators = nn.ModuleDict(
-            {way: ResNetGenerator(config.in_channels, config.width, config.blocks) for way in DIRECTIONS}
+            {
+                way: ResNetGenerator(config.in_channels, config.width, config.blocks, config.halvings, config.norm)
+                for way in DIRECTIONS
+            }
         )
         self.discriminators = nn.ModuleDict(
             {
-                domain: PatchDiscriminator(config.in_channels, config.width, config.patch_layers, "instance")
+                domain: PatchDiscriminator(config.in_channels, config.width, config.patch_layers, config.norm)
                 for domain in ("x", "y")
             }
         )
@@ -138,11 +154,11 @@ class CycleGAN(nn.Module, HubModel, coders=config_coders(CycleGANConfig)):
         """G(images), or F(images) with `y_to_x`, of the shape of `images`.
 
         Raises:
-            ValueError: an unknown direction, other channels, or sides that are no multiples of 4.
+            ValueError: an unknown direction, other channels, or sides that are no multiples of 2^halvings.
         """
         if direction not in DIRECTIONS:
             raise ValueError(f"direction is {direction!r}, but must be one of {', '.join(DIRECTIONS)}")
-        check_sides(images, self.config.in_channels, 4)
+        check_sides(images, self.config.in_channels, 2**self.config.halvings)
         return self.generators[direction](images).to(images.dtype)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -226,7 +226,7 @@ class Pix2Pix(nn.Module, HubModel, coders=config_coders(Pix2PixConfig)):
         Raises:
             RuntimeError: in training mode, where batch norm would make each answer depend on the others, and remember them.
         """
-        if self.training:
+        if self.generator.training:
             raise RuntimeError("this Pix2Pix is in training mode: call .eval() on it before you draw samples")
         return self(inputs, self.draw_noise(len(inputs), generator, inputs.device))
 
@@ -310,7 +310,9 @@ def receptive_field(network: nn.Module) -> int:
 
 
 def patch_norm(channels: int, norm: str) -> nn.Module:
-    """Batch norm, or instance norm without learned factors, as both papers of this chapter use them."""
+    """Batch norm, instance norm without learned factors, as both papers of this chapter use them, or group norm with one group."""
+    if norm == "group":
+        return nn.GroupNorm(1, channels)
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels)
 
 

@@ -233,6 +233,16 @@ def test_bootstrap_interval_covers_as_often_as_it_says():
 # Single pictures
 
 
+def test_ssim_equals_torchmetrics():
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    target = torch.rand(6, 3, 32, 24, generator=generator(0)) * 2 - 1
+    images = (target + 0.4 * torch.randn(target.shape, generator=generator(1))).clamp(-1, 1)
+    expected = structural_similarity_index_measure(images, target, data_range=2.0, reduction="none")
+    torch.testing.assert_close(distances.ssim(images, target), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(distances.ssim(target, target), torch.ones(6))
+
+
 def test_psnr_and_its_definition():
     target = torch.zeros(3, 1, 4, 4)
     images = torch.stack([target[0], target[0] + 0.2, target[0] + 2])
@@ -282,6 +292,8 @@ def test_all_frequencies_together_are_the_energy_about_the_mean():
         (lambda: distances.bootstrap_interval(torch.zeros(0)), "at least one sample"),
         (lambda: distances.bootstrap_interval(torch.zeros(3), level=95), "level is 95"),
         (lambda: distances.psnr(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 5)), "one shape"),
+        (lambda: distances.ssim(torch.zeros(1, 1, 12, 12), torch.zeros(1, 1, 12, 13)), "one shape"),
+        (lambda: distances.ssim(torch.zeros(1, 1, 9, 12), torch.zeros(1, 1, 9, 12)), "11 x 11 or more"),
     ],
 )
 def test_wrong_input_is_refused_with_the_reason(call, message):

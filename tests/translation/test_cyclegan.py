@@ -108,6 +108,24 @@ def test_a_file_of_another_layout_is_refused(tmp_path):
         CycleGAN.from_hub(path)
 
 
+def test_with_one_halving_a_translation_takes_any_even_size():
+    model = cyclegan(halvings=1, image_size=18)
+    convolutions = [layer for layer in model.generators["x_to_y"].model if isinstance(layer, nn.Conv2d)]
+    assert [layer.stride for layer in convolutions] == [(1, 1), (2, 2), (1, 1)]
+    assert model.translate(torch.zeros(1, 2, 14, 18)).shape == (1, 2, 14, 18)
+    with pytest.raises(ValueError, match="multiples of 2"):
+        model.translate(torch.zeros(1, 2, 15, 18))
+
+
+def test_instance_norm_loses_an_even_tint_and_group_norm_keeps_it():
+    pattern, tint = 0.3 * pictures(0, 1), torch.tensor([0.4, -0.3])[:, None, None]
+    for norm, kept in (("instance", False), ("group", True)):
+        first, second = cyclegan(norm=norm).eval().translate(torch.cat([pattern, pattern + tint]))
+        assert ((first - second).abs().max() > 1e-3) == kept
+    norms = [layer for layer in cyclegan(norm="group").modules() if isinstance(layer, nn.InstanceNorm2d | nn.GroupNorm)]
+    assert len(norms) == 16 and all(isinstance(layer, nn.GroupNorm) and layer.num_groups == 1 for layer in norms)
+
+
 def test_a_translation_takes_any_multiple_of_four_and_stays_in_range():
     model = cyclegan().eval()
     images = 10 * normal(2, 2, 20, 12)
@@ -335,6 +353,7 @@ def test_without_a_gan_term_only_the_generators_play():
     ("call", "words"),
     [
         (lambda: cyclegan(image_size=18), "choose a multiple of 4"),
+        (lambda: cyclegan(norm="batch"), "one of instance, group"),
         (lambda: cyclegan().translate(torch.zeros(1, 2, 16, 16), "there"), "direction is 'there'"),
         (lambda: cyclegan().translate(torch.zeros(1, 3, 16, 16)), r"\(batch, 2, height, width\).*got \(1, 3, 16, 16\)"),
         (lambda: cyclegan().translate(torch.zeros(1, 2, 16, 18)), "multiples of 4"),
