@@ -15,7 +15,7 @@ import json
 import os
 import pickle
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -160,6 +160,35 @@ def read_config(source: str | Path, filename: str = CONFIG) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise WeightsError(f"{path} holds no settings by name, but {type(settings).__name__}")
     return settings
+
+
+def read_diffusers(
+    source: str | Path, subfolder: str, kinds: Sequence[str], only: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Settings and weights of a published model in the layout of diffusers, from a folder or a hub id.
+
+    Args:
+        subfolder: that holds `config.json` and `diffusion_pytorch_model.safetensors` (`.bin` in older repositories); "" for none.
+        kinds: classes of diffusers that fit.
+        only: settings of which our model knows one value; where they are given, they must have it.
+
+    Raises:
+        FileNotFoundError, OfflineError: as in `read_weights`.
+        WeightsError: as in `read_weights`, and for a model of another kind or with other settings.
+    """
+    inside = f"{subfolder}/" if subfolder else ""
+    settings = read_config(source, f"{inside}{CONFIG}")
+    kind = settings.get("_class_name")
+    if kind not in kinds:
+        raise WeightsError(f"{source} {subfolder} holds a {kind}, but expected was a {' or '.join(kinds)} of diffusers")
+    odd = {name: settings[name] for name, value in only.items() if settings.get(name, value) != value}
+    if odd:
+        expected = {name: only[name] for name in odd}
+        raise WeightsError(f"this {kind} of {source} is another network than ours: it has {odd}, ours {expected}")
+    try:
+        return settings, read_weights(source, f"{inside}diffusion_pytorch_model.safetensors")
+    except FileNotFoundError:
+        return settings, read_weights(source, f"{inside}diffusion_pytorch_model.bin")
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], source: str | Path) -> None:

@@ -2,7 +2,8 @@
 
 A case builds a small model and its inputs. `forward` and `loss` take the same inputs unless the case says otherwise; all
 randomness comes in as tensors, drawn here, so both are functions of their inputs. `sample` is for models that draw.
-A model of several players names for each of them its part and its loss.
+A model of several players names for each of them its part and its loss. A network whose loss is that of others has for inputs of its loss those of
+`forward`, and what it is to predict.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ from course_utils.autoencoders import (
     vqvae,
 )
 from course_utils.data import faces, scenes
+from course_utils.diffusion import AutoencoderKL, AutoencoderKLConfig, DiT, DiTConfig, UNet, UNetConfig
 from course_utils.gans import DCGAN, GAN, DCGANConfig, GANConfig
 from course_utils.metrics.judges import (
     FaceJudge,
@@ -79,6 +81,14 @@ def spread_out(model: VQVAE) -> VQVAE:
 
 def gumbel(*shape: int) -> Tensor:
     return vqvae.gumbel_noise(layers.draw_uniform((BATCH, *shape), runtime.generator(5)))
+
+
+@torch.no_grad()
+def shaken(model: nn.Module) -> nn.Module:
+    """No layer at zero, as after some training: a network whose last layer is zero would agree with anything."""
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return model
 
 
 def scene() -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -144,6 +154,18 @@ def pairs() -> tuple:
     return pictures(3), -pictures(3), dropout_noise()
 
 
+def denoiser(name: str, build: Callable[[], nn.Module], settings: dict) -> Case:
+    """A network of diffusion: noisy pictures, times, and the label and context that it takes by its settings."""
+
+    def inputs() -> tuple:
+        times = 1000 * layers.draw_uniform((BATCH,), runtime.generator(6))
+        label = labels(5) if "num_classes" in settings else None
+        context = noise(6, 10) if "context_width" in settings else None
+        return noise(3, 8, 8), times, label, context
+
+    return Case(name, lambda: shaken(build()), inputs, loss_inputs=lambda: (*inputs(), pictures(3, 8)))
+
+
 WAYS = {"fully_connected": (32, 16), "convolutional": (8, 16)}
 CASES = [
     *(Case(f"autoencoder {way} {up}", lambda way=way, widths=widths, up=up: Autoencoder(AutoencoderConfig(way, 3, 16, widths, 6, up)), lambda: (pictures(3),)) for way, widths in WAYS.items() for up in ("resize", "transposed")),
@@ -160,6 +182,9 @@ CASES = [
     *(Case(f"conditional dcgan {how}", lambda how=how: DCGAN(DCGANConfig(1, 16, 6, 8, 5, conditioning=how)), lambda: (noise(6), labels(5)), lambda model, generator: model.sample(3, generator, torch.arange(3)), players=gan_players(pictures, lambda: noise(6), lambda: labels(5))) for how in ("concatenation", "projection")),
     *(Case(f"pix2pix {kind}", lambda kind=kind: Pix2Pix(Pix2PixConfig(3, 3, 16, 3, 8, dropout=(0, 1), patch_layers=1, **kind)), lambda: (pictures(3), dropout_noise()), lambda model, generator: model.sample(pictures(3), generator), players={"discriminator": ("discriminator_loss", pairs), "generator": ("generator_loss", pairs)}) for kind in ({}, {"norm": "instance"}, {"skips": False}, {"conditional": False})),
     Case("cyclegan", lambda: CycleGAN(CycleGANConfig(1, 16, 8, 1, 1)), lambda: (pictures(), -pictures()), players={"discriminators": ("discriminator_loss", lambda: (pictures(), -pictures(), -pictures(), pictures().roll(1, 0))), "generators": ("generator_loss", lambda: (pictures(), -pictures()))}),
+    *(denoiser(f"u-net {kind}", lambda kind=kind: UNet(UNetConfig(3, 3, 8, (8, 16), 1, (1,), 2, num_groups=4, **kind)), kind) for kind in ({}, {"num_classes": 5, "scale_shift": True}, {"context_width": 10}, {"unshuffle": 2, "convention": "ddpm"})),
+    *(denoiser(f"dit {kind}", lambda kind=kind: DiT(DiTConfig(3, 3, 8, 2, 16, 2, 2, **kind)), kind) for kind in ({}, {"num_classes": 5}, {"context_width": 10})),
+    Case("kl autoencoder", lambda: AutoencoderKL(AutoencoderKLConfig(3, 16, (8, 16), 1, 4, 4)), lambda: (patches(), noise(4, 8, 8))),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
     Case("face judge", lambda: FaceJudge(FaceJudgeConfig(3, 16, (8, 12), 16)), lambda: portraits()[:1], None, portraits),
@@ -171,9 +196,16 @@ def of(cases: list[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
+def method(model: nn.Module, name: str) -> Callable:
+    """The method of that name; for a network without a loss of its own the mean squared error to the last of the inputs."""
+    if name == "loss" and not hasattr(model, name):
+        return lambda *inputs: torch.nn.functional.mse_loss(model(*inputs[:-1]).float(), inputs[-1])
+    return getattr(model, name)
+
+
 def outputs(model: nn.Module, case: Case) -> list[Tensor]:
     """Everything that forward and the losses give, in a flat list."""
-    return tree_leaves([getattr(model, name)(*inputs) for name, inputs in case.calls()])
+    return tree_leaves([method(model, name)(*inputs) for name, inputs in case.calls()])
 
 
 @of(CASES)
@@ -203,10 +235,10 @@ def test_it_overfits_one_batch(case):
     model = case.model().train()
     for part, name, inputs in case.losses():
         optimizer = torch.optim.Adam(model.get_submodule(part).parameters(), lr=1e-2)
-        before = getattr(model, name)(*inputs).item()
+        before = method(model, name)(*inputs).item()
         for _ in range(80):
             optimizer.zero_grad()
-            loss = getattr(model, name)(*inputs)
+            loss = method(model, name)(*inputs)
             loss.backward()
             optimizer.step()
         assert loss.item() < before - 0.6 * abs(before), name
@@ -244,8 +276,8 @@ def test_forward_and_loss_compile_without_a_graph_break(case):
     model = case.model().train()
     torch.compiler.reset()
     for name, inputs in case.calls():
-        compiled = torch.compile(getattr(model, name), fullgraph=True, backend="eager")
-        plain, compiled = getattr(model, name)(*inputs), compiled(*inputs)
+        compiled = torch.compile(method(model, name), fullgraph=True, backend="eager")
+        plain, compiled = method(model, name)(*inputs), compiled(*inputs)
         assert all(a.equal(b) for a, b in zip(tree_leaves(plain), tree_leaves(compiled), strict=True)), name
 
 
@@ -265,7 +297,7 @@ def run_on_a_pretended_gpu(build: Callable[[], nn.Module], calls: list[tuple[str
         with torch.device("cuda"):
             model = build()
             calls = tree_map_only(Tensor, lambda leaf: torch.empty(leaf.shape, dtype=leaf.dtype), calls)
-        results = tree_leaves([getattr(model, name)(*inputs) for name, inputs in calls])
+        results = tree_leaves([method(model, name)(*inputs) for name, inputs in calls])
         assert {str(result.device) for result in results} == {"cuda:0"}
 
 

@@ -23,9 +23,10 @@ import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_config, read_weights
+from course_utils.hub import HubModel, config_coders, load_weights, read_diffusers
 from course_utils.layers import ResidualBlock, check_images, doublings, draw_integers, halvings, norm
-from course_utils.layers.latent_autoencoder import LatentDecoder, LatentEncoder, modern_names
+from course_utils.layers.attention import modern_names
+from course_utils.layers.latent_autoencoder import LatentDecoder, LatentEncoder
 
 NETWORKS = ("strided", "vqgan")
 QUANTIZERS = ("ema", "gradient", "gumbel")
@@ -308,12 +309,7 @@ class VQVAE(nn.Module, HubModel, coders=config_coders(VQVAEConfig)):
         Raises:
             FileNotFoundError, OfflineError, WeightsError: as `hub.read_weights`; WeightsError also for a model of another kind.
         """
-        inside = f"{subfolder}/" if subfolder else ""
-        settings = read_config(source, f"{inside}config.json")
-        try:
-            weights = read_weights(source, f"{inside}diffusion_pytorch_model.safetensors")
-        except FileNotFoundError:  # older repositories
-            weights = read_weights(source, f"{inside}diffusion_pytorch_model.bin")
+        settings, weights = read_diffusers(source, subfolder, ("VQModel",), {"norm_type": "group", "act_fn": "silu"})
         weights = modern_names(weights)
         model = cls(_published_config(settings))
         names = {"quantize.embedding.weight": "quantizer.codebook"}
@@ -439,16 +435,6 @@ def _some_of(vectors: Tensor, count: int) -> Tensor:
 
 def _published_config(settings: dict) -> VQVAEConfig:
     """Our config for the settings of a diffusers `VQModel`."""
-    kind = settings.get("_class_name", "VQModel")
-    odd = {
-        name: settings[name]
-        for name, only in (("norm_type", "group"), ("act_fn", "silu"))
-        if settings.get(name, only) != only
-    }
-    if kind != "VQModel" or odd:
-        raise WeightsError(
-            f"expected the config of a VQModel with group norm and SiLU, got {kind} with {odd or settings}"
-        )
     latent_channels = settings.get("latent_channels", 3)
     return VQVAEConfig(
         network="vqgan",

@@ -142,6 +142,15 @@ def check_images(images: Tensor, channels: int, size: int) -> None:
         )
 
 
+def check_sides(images: Tensor, channels: int, multiple: int) -> None:
+    """Raise a ValueError unless `images` is (batch, channels, height, width) with multiples of `multiple` for height and width."""
+    if images.ndim != 4 or images.shape[1] != channels or any(side % multiple for side in images.shape[2:]):
+        raise ValueError(
+            f"expected pictures of shape (batch, {channels}, height, width), height and width multiples of {multiple}, "
+            f"got {tuple(images.shape)}"
+        )
+
+
 def _check(architecture: str, image_size: int, widths: Sequence[int], upsampling: str = "resize") -> None:
     if architecture not in ARCHITECTURES:
         raise ValueError(f"architecture is {architecture!r}, but must be one of {', '.join(ARCHITECTURES)}")

@@ -12,39 +12,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EPS = 1e-6  # of every group norm of these networks, where torch's default is 1e-5
-
-
-class ResnetBlock(nn.Module):
-    """x + F(x), F = twice [group norm, SiLU, 3 x 3 convolution]: (batch, in_channels, h, w) to (batch, out_channels, h, w)."""
-
-    def __init__(self, in_channels: int, out_channels: int, groups: int):
-        super().__init__()
-        self.norm1 = nn.GroupNorm(groups, in_channels, EPS)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, out_channels, EPS)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
-
-    def forward(self, features: Tensor) -> Tensor:
-        hidden = self.conv1(F.silu(self.norm1(features)))
-        return self.conv_shortcut(features) + self.conv2(F.silu(self.norm2(hidden)))
-
-
-class SpatialAttention(nn.Module):
-    """Every place of (batch, channels, h, w) attends to every other, with one head; the result is added."""
-
-    def __init__(self, channels: int, groups: int):
-        super().__init__()
-        self.group_norm = nn.GroupNorm(groups, channels, EPS)
-        self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels) for _ in range(3))
-        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
-
-    def forward(self, features: Tensor) -> Tensor:
-        # (batch, channels, h, w) -> (batch, 1 head, h * w, channels)
-        places = self.group_norm(features).flatten(2).transpose(1, 2)[:, None]
-        seen = F.scaled_dot_product_attention(self.to_q(places), self.to_k(places), self.to_v(places))
-        return features + self.to_out[0](seen)[:, 0].transpose(1, 2).unflatten(2, features.shape[2:])
+from course_utils.layers.resnet_blocks import EPS, Downsample, ResnetBlock, SpatialAttention, Upsample
 
 
 class Middle(nn.Module):
@@ -60,28 +28,6 @@ class Middle(nn.Module):
         for attention in self.attentions:
             features = attention(features)
         return self.resnets[1](features)
-
-
-class Downsample(nn.Module):
-    """Halve (batch, channels, h, w) by a 3 x 3 convolution with stride 2; zeros are put to the right and below only."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.conv(F.pad(features, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Double (batch, channels, h, w): repeat each value 2 x 2 times, then a 3 x 3 convolution."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.conv(F.interpolate(features, scale_factor=2.0, mode="nearest"))
 
 
 class Level(nn.Module):
@@ -157,16 +103,3 @@ class LatentDecoder(nn.Module):
         for level in self.up_blocks:
             features = level(features)
         return self.conv_out(F.silu(self.conv_norm_out(features)))
-
-
-LEGACY_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-
-
-def modern_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under diffusers' present names: files before 2023 call the attention's layers query, key, value, proj_attn."""
-    renamed = {}
-    for name, tensor in weights.items():
-        head, _, last = name.rpartition(".")
-        block, _, layer = head.rpartition(".")
-        renamed[f"{block}.{LEGACY_ATTENTION[layer]}.{last}" if layer in LEGACY_ATTENTION else name] = tensor
-    return renamed

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from course_utils.gans.dcgan import initialize
 from course_utils.gans.losses import least_squares_discriminator_loss
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_weights
-from course_utils.layers import draw_uniform
+from course_utils.layers import check_sides, draw_uniform
 from course_utils.training import Player
-from course_utils.translation.pix2pix import PatchDiscriminator, check_sides, patch_norm, without_legacy_statistics
+from course_utils.translation.pix2pix import PatchDiscriminator, patch_norm, without_legacy_statistics
 
 DIRECTIONS = ("x_to_y", "y_to_x")
 NORMS = ("instance", "group")

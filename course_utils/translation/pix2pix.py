@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from course_utils.gans.dcgan import initialize
 from course_utils.gans.losses import minimax_discriminator_loss, non_saturating_generator_loss
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_weights
-from course_utils.layers import draw_uniform
+from course_utils.layers import check_sides, draw_uniform
 from course_utils.training import Player
 
 NORMS = ("batch", "instance")
@@ -314,15 +314,6 @@ def patch_norm(channels: int, norm: str) -> nn.Module:
     if norm == "group":
         return nn.GroupNorm(1, channels)
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels)
-
-
-def check_sides(images: Tensor, channels: int, multiple: int) -> None:
-    """Raise a ValueError unless `images` is (batch, channels, height, width) with multiples of `multiple` for height and width."""
-    if images.ndim != 4 or images.shape[1] != channels or any(side % multiple for side in images.shape[2:]):
-        raise ValueError(
-            f"expected pictures of shape (batch, {channels}, height, width), height and width multiples of {multiple}, "
-            f"got {tuple(images.shape)}"
-        )
 
 
 def own_name(key: str, depth: int) -> str:
