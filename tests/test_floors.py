@@ -14,6 +14,7 @@ FLOORS = (
     "cli",
     "checks",
     "widgets",
+    "diffusion",
     "translation",
     "gans",
     "autoencoders",
