@@ -122,7 +122,8 @@ def keep_known(
 def resampled(path: Sequence[Level], times: int) -> list[Level]:
     """A path on which every step but the last is taken `times` times, with a way back up in between (RePaint, algorithm 1).
 
-    So the part that was drawn meets the known part anew and can be made to fit. Asks the network about `times` as often.
+    So the part that was drawn meets the known part anew and can be made to fit. It comes nearer to the true conditional density, not quite
+    there, since each time the known part is seen through other noise. Asks the network about `times` as often.
     """
     walk = [path[0]]
     for now, after in pairwise(path[:-1]):

@@ -127,7 +127,8 @@ class Euler:
 class Heun:
     """Heun's method for the same equation: the noise is the mean of that at both ends (Karras et al., algorithm 1).
 
-    Asks the denoiser twice a step, but once where sigma is infinite at the start or zero at the end: these are Euler's steps.
+    Asks the denoiser twice a step, but once for Euler's steps: to sigma 0, where no noise is defined, and from where hardly any signal is left
+    (sigma above 1000, as at the end of `cosine`): nearly all of that width is straight, so the mean of both ends is worse than the start.
     """
 
     stochastic = False
@@ -137,7 +138,7 @@ class Heun:
     ) -> Step:
         predicted = denoise(noisy, now)
         reached = mix(predicted, after)
-        if now.signal == 0 or after.noise == 0:
+        if now.sigma > 1000 or after.noise == 0:
             return Step(reached, predicted, now)
         change = (denoise(reached, after).noise - predicted.noise) / 2
         return Step(reached + after.signal * (after.sigma - now.sigma) * change, predicted, now)

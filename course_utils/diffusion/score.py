@@ -5,7 +5,7 @@ The mean picture behind x = signal * x_0 + noise_rate * epsilon says where the d
     score(x)  =  gradient of log p(x)  =  -E[ epsilon | x ] / noise_rate
 
 Following the score with some noise samples from p (Langevin). The density of y = x / signal spreads as sigma grows, and points that move by
-dy / dsigma = -sigma * score = E[ epsilon | x ] keep step with it: the probability-flow equation, along which log p changes by the divergence.
+dy / dsigma = -sigma * score(y) = E[ epsilon | x ] keep step with it: the probability flow, along which log p changes by minus its divergence.
 
 For a mixture of Gaussians all this is known in closed form, so that samplers can be judged without a network. A rectified flow,
 today's relative, goes from picture to noise on a straight line, x = (1 - t) x_0 + t epsilon, and learns the velocity epsilon - x_0.
@@ -109,35 +109,45 @@ def annealed_langevin(
 def log_likelihood(denoise: Denoiser, points: Tensor, path: Sequence[Level]) -> Tensor:
     """log p of each point in nats, (batch,), by following the probability flow into the noise (Song et al., section 4.3).
 
-    log p(points) = log N(end; 0, 1 + sigma^2) + integral of the divergence of dy / dsigma, both by Heun's method. The divergence is the exact
-    trace, at one backward pass for each dimension: for points of the plane, not for pictures. The density is that of
-    data as noisy as the least noisy level.
+    log p(points) = log N(end; 0, I) + integral of the divergence of the flow. Time is the angle whose cosine and sine are signal and noise: in it
+    the flow is the velocity cos * noise - sin * picture (Salimans & Ho, appendix D), which is smooth from the picture to pure noise. Both integrals
+    are by Heun's method, the divergence by the exact trace, a backward pass for each dimension: for points of the plane, not for pictures.
 
     Args:
-        points: (batch, dimensions).
-        path: as for sampling: levels with falling noise, finite sigmas but for a clean end, which is left out.
+        points: (batch, dimensions). The density is that of the data at the least noisy level of the path.
+        path: as for sampling, levels with falling noise; a clean end is left out.
     """
     levels = [level for level in reversed(path) if level.noise > 0]
-    y, change = points, torch.zeros(len(points), dtype=points.dtype, device=points.device)
-    slope, divergence = _flow(denoise, y, levels[0])
+    scale = _scale(levels[0])
+    x, change = points / scale, points.new_full((len(points),), -points.shape[1] * math.log(scale))
+    slope, divergence = _flow(denoise, x, levels[0])
     for now, after in pairwise(levels):
-        width = after.sigma - now.sigma
-        there, divergence_there = _flow(denoise, y + width * slope, after)
-        y = y + width * (slope + there) / 2
+        width = _angle(after) - _angle(now)
+        slope_there, divergence_there = _flow(denoise, x + width * slope, after)
+        x = x + width * (slope + slope_there) / 2
         change = change + width * (divergence + divergence_there) / 2
-        slope, divergence = _flow(denoise, y, after)
-    variance = 1 + levels[-1].sigma ** 2
-    log_normal = -0.5 * y.square().sum(dim=1) / variance - 0.5 * y.shape[1] * math.log(2 * math.pi * variance)
-    return log_normal + change
+        slope, divergence = _flow(denoise, x, after)
+    return -0.5 * x.square().sum(dim=1) - 0.5 * x.shape[1] * math.log(2 * math.pi) + change
 
 
-def _flow(denoise: Denoiser, y: Tensor, level: Level) -> tuple[Tensor, Tensor]:
-    """dy / dsigma (batch, dimensions) and its divergence (batch,)."""
+def _angle(level: Level) -> float:
+    return math.atan2(level.noise, level.signal)
+
+
+def _scale(level: Level) -> float:
+    """By what x must be divided to be cos * picture + sin * noise; 1 but for a rectified flow."""
+    return math.hypot(level.noise, level.signal)
+
+
+def _flow(denoise: Denoiser, x: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+    """Velocity (batch, dimensions) and its divergence (batch,) at x = cos * picture + sin * noise."""
+    angle = _angle(level)
     with torch.enable_grad():
-        leaf = y.detach().requires_grad_()
-        slope = denoise(level.signal * leaf, level).noise
-        rows = [torch.autograd.grad(column.sum(), leaf, retain_graph=True)[0] for column in slope.unbind(dim=1)]
-    return slope.detach(), torch.stack([row[:, place] for place, row in enumerate(rows)]).sum(dim=0)
+        leaf = x.detach().requires_grad_()
+        predicted = denoise(_scale(level) * leaf, level)
+        velocity = math.cos(angle) * predicted.noise - math.sin(angle) * predicted.images
+        rows = [torch.autograd.grad(column.sum(), leaf, retain_graph=True)[0] for column in velocity.unbind(dim=1)]
+    return velocity.detach(), torch.stack([row[:, place] for place, row in enumerate(rows)]).sum(dim=0)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ BETAS = {
 }
 SHAPE = (2, 3, 4, 4)
 SMALLEST = 2**-24
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of the peers
 
 
 def network(process: GaussianDiffusion | RectifiedFlow, noisy: Tensor, timesteps: Tensor) -> Tensor:
