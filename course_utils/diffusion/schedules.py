@@ -85,7 +85,7 @@ def cosine(num_train_timesteps: int, offset: float = 0.008) -> np.ndarray:
 
 
 def sigmoid(num_train_timesteps: int, start: float = -3.0, end: float = 3.0, temperature: float = 1.0) -> np.ndarray:
-    """`alphas_cumprod` (num_train_timesteps,) as a falling sigmoid of time (Jabri et al., algorithm 1).
+    """`alphas_cumprod` (num_train_timesteps,) as a falling sigmoid of time (Jabri et al., figure 8).
 
     Not the schedule that `diffusers` calls sigmoid, which has sigmoid betas.
 
@@ -129,7 +129,7 @@ def shift(alphas_cumprod: np.ndarray, factor: float) -> np.ndarray:
     """The schedule with every sigma multiplied by `factor`, (num_train_timesteps,).
 
     A large picture shows what it is through more noise, since neighbouring pixels agree and average it away. To hide as much in d pixels a
-    side as the schedule hid in 64, choose the factor d / 64 (Hoogeboom et al., equation 4): the signal-to-noise ratio falls by its square.
+    side as the schedule hid in 64, choose the factor d / 64 (Hoogeboom et al., section 3.1): the signal-to-noise ratio falls by its square.
     In a rectified flow the same factor turns time t into factor * t / (1 + (factor - 1) * t) (Esser et al., equation 23).
     """
     return alphas_cumprod / (alphas_cumprod + factor**2 * (1 - alphas_cumprod))

@@ -206,7 +206,7 @@ def test_euler_is_euler_in_sigma(pair):
     now, after = pair
     noisy = normal(3, 4, dtype=torch.float64)
     y = noisy / now.signal
-    slope = (y - some_denoiser(noisy, now).images) / now.sigma  # Karras et al., equation 5: (y - D(y)) / sigma
+    slope = (y - some_denoiser(noisy, now).images) / now.sigma  # Karras et al., algorithm 1, line 4
     wanted = y + (after.sigma - now.sigma) * slope
     torch.testing.assert_close(Euler().step(some_denoiser, noisy, now, after).noisy / after.signal, wanted)
 
