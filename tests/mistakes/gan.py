@@ -553,7 +553,7 @@ def non_saturating_generator_loss(fake_logits):
 def non_saturating_generator_loss(fake_logits):
     return torch.log(1 + torch.exp(-fake_logits)).mean()
 """,
-            "exp of a logit above 88 overflows",
+            "exp of a number above 88 overflows",
         ),
         (
             """

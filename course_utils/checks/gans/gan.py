@@ -40,7 +40,8 @@ def _logits(draw: Draw, *shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
 
 def _sure(draw: Draw, *signs: int) -> tuple[Tensor, ...]:
     """Logits of a discriminator that is sure, and wrong, of some samples."""
-    return tuple(sign * torch.tensor([150.0, 1000.0, 120.0]) + draw.normal(3) for sign in signs)
+    sizes = torch.tensor([150.0, 1000.0, 40.0])  # at 40 1 - sigmoid is 0, but exp does not overflow yet
+    return tuple(sign * sizes + draw.normal(3) for sign in signs)
 
 
 _ROUNDED = (
@@ -337,7 +338,8 @@ non_saturating_generator_loss = Check(
         ),
         Mistake(
             lambda f: -torch.log(torch.sigmoid(f)).mean(),
-            "Right on paper, but infinite where the discriminator is sure: sigmoid rounds to 0, and log(0) follows. F.logsigmoid(a) is the same from the logit.",
+            "Right on paper, but infinite where the discriminator is sure: sigmoid rounds to 0 and log(0) follows, or, written as log(1 + exp(-a)), exp of a number above 88 overflows. "
+            "F.logsigmoid(a) is the same from the logit, at any size.",
         ),
         Mistake(
             lambda f: -torch.log(f).mean(),
@@ -361,7 +363,6 @@ non_saturating_generator_loss = Check(
         Mistake(lambda f: -(0.9 * F.logsigmoid(f) + 0.1 * F.logsigmoid(-f)).mean(), _SMOOTHED),
         Mistake(lambda f: -F.logsigmoid(f).mean(0), _FIRST_AXIS),
         Mistake(lambda f: -F.logsigmoid(f).sum() / len(f), _FIRST_AXIS),
-        Mistake(lambda f: torch.log(1 + torch.exp(-f)).mean(), _OVERFLOWS),
         Mistake(lambda f: -F.logsigmoid(f).mean() / 2, "There is a factor 1/2 too many: the loss is minus the mean itself."),
     ),
 )  # fmt: skip
@@ -451,7 +452,7 @@ optimal_discriminator = Check(
     mistakes=(
         Mistake(
             lambda p, q: torch.sigmoid(q - p),
-            "p and q are swapped: D is the probability of being *real*, so the data's density p stands above the line.",
+            "p and q are swapped: D is the probability of being *real*, so the data's density p stands above the line. (With a softmax over both: the data's column.)",
         ),
         Mistake(
             lambda p, q: _share(p.exp(), q.exp()),
@@ -515,15 +516,18 @@ optimal_discriminator = Check(
             "Your result is float32 whatever comes in: keep the dtype of the arguments. The notebook's next cell adds up in float64.",
         ),
         Mistake(lambda p, q: 1 - torch.sigmoid(q - p), _TINY),
-        Mistake(lambda p, q: 0.5 + 0.5 * torch.tanh((p - q) / 2), _TINY),
+        Mistake(
+            lambda p, q: (p > q).float(),
+            "You made a hard decision: the best D is a probability, for where both densities live nobody can be sure.",
+        ),
+        Mistake(
+            lambda p, q: _share(p.double().exp(), q.double().exp()).float(),
+            "float64 only moves the limit: exp(-1000) is 0 there as well, and 0 / 0 follows. Only log p - log q is needed, in the dtype that the arguments have.",
+        ),
         Mistake(lambda p, q: torch.softmax(p - q, dim=0), _OVER_POINTS),
         Mistake(lambda p, q: torch.softmax(p - q, dim=-1), _OVER_POINTS),
         Mistake(lambda p, q: torch.softmax(p, dim=-1), _OVER_POINTS),
         Mistake(lambda p, q: torch.softmax(torch.cat([p, q], dim=-1), dim=-1)[..., : p.shape[-1]], _OVER_POINTS),
-        Mistake(
-            lambda p, q: torch.softmax(torch.stack([p, q], dim=1), dim=1)[:, 1],
-            "You took the second of the two probabilities, that of being generated: D is the first, that of being real.",
-        ),
         Mistake(
             lambda p, q: p / q,
             "You divided the logarithms: log p / log q is not log(p / q), which is the difference log p - log q. And D is its sigmoid.",
@@ -803,10 +807,6 @@ game = Check(
             "Finish the discriminator's turn first, then ask the new one for the generator's loss.",
         ),
         Mistake(
-            _steps("d loss", "d zero", "d back", "g step", "g loss", "g zero", "g back", "d step"),
-            "The optimizers' steps are swapped: after the discriminator's backward() the discriminator's optimizer steps, after the generator's the generator's.",
-        ),
-        Mistake(
             _steps("d loss", "d zero", "d back", "g step", "g loss", "g zero", "g back", "d step", fused=True),
             "The optimizers' steps are swapped: after the discriminator's backward() the discriminator's optimizer steps, after the generator's the generator's.",
         ),
@@ -1065,10 +1065,6 @@ mode_coverage = Check(
             "You return the number of modes only: the share of good points belongs to the answer, or a generator of noise would cover everything.",
         ),
         Mistake(
-            lambda points, means, std: _nearby(points, means, ((points - _nearest(points, means)).abs() <= 3 * std).all(dim=1)),
-            "You look at x and y one by one, within three deviations each: that is a square around the mode, where a disc is asked for. The distance is the root of both squares' sum.",
-        ),
-        Mistake(
             lambda points, means, std: _nearby(points, means, ((points - _nearest(points, means)).abs() <= 3 * std).any(dim=1)),
             "You call a point good if x *or* y is within three deviations: that is a cross around the mode. The distance counts, the root of both squares' sum.",
         ),
@@ -1080,10 +1076,6 @@ mode_coverage = Check(
         Mistake(
             lambda points, means, std: (_wrong_axis(torch.cdist(points, means), std)[0], _coverage(points, means, std)[1]),
             "For the covered modes you went the wrong way: min(dim=0) of (points, modes) gives for each *mode* the nearest point. Count the different nearest modes of good points.",
-        ),
-        Mistake(
-            lambda points, means, std: (int((torch.cdist(points, means).min(dim=0).values <= 3 * std).sum()), _coverage(points, means, std)[1]),
-            "You ask of each mode whether *some* point is within reach. Where modes lie close together that point may belong to another: a point counts for its *nearest* mode only.",
         ),
         Mistake(
             _counted(covered=lambda nearest, good, means: len(torch.bincount(nearest[good]))),
