@@ -48,8 +48,8 @@ class CycleGANConfig:
         identity_weight: of the identity loss, as a multiple of the cycles' weights: of |F(x) - x| times the forward one, of |G(y) - y| times
             the backward one. 0 in equation 3, 0.5 for paintings (section 5.2).
         halvings: how often a generator halves the picture before its residual blocks; 1 leaves more of a picture of 32 x 32.
-        norm: `instance`, or `group` for one mean and variance of all channels together. Instance norm takes the mean of each channel
-            off each picture: with it goes the colour of an even ground.
+        norm: of the generators, `instance`, or `group` for one mean and variance of all channels together. Instance norm takes the mean
+            of each channel off each picture: with it goes the colour of an even ground.
     """
 
     in_channels: int = 3
@@ -144,7 +144,7 @@ class CycleGAN(nn.Module, HubModel, coders=config_coders(CycleGANConfig)):
         )
         self.discriminators = nn.ModuleDict(
             {
-                domain: PatchDiscriminator(config.in_channels, config.width, config.patch_layers, config.norm)
+                domain: PatchDiscriminator(config.in_channels, config.width, config.patch_layers, "instance")
                 for domain in ("x", "y")
             }
         )

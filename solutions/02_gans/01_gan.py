@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 90 minutes of work; the code runs in about 3 minutes on a laptop's CPU |
+# | **Time** | 90 minutes of work; the code runs in about 4 minutes on a laptop's CPU |
 # | **You need** | chapter 1, notebook 1 (a training loop by hand); the sigmoid; what a probability density is |
 # | **Builds on** | nothing that you wrote before |
 # | **Code** | `course_utils/gans/losses.py`, `gan.py` |
@@ -495,7 +495,7 @@ check.mode_coverage(mode_coverage, hidden=True)
 # %% [markdown]
 # ## Measure
 #
-# Both numbers are needed: noise all over the plane covers every mode, and one perfect mode has only good samples. So we put *chance* (points anywhere in the square) and *ceiling* (points of the mixture itself) beside them.
+# Both numbers are needed: noise all over the plane covers nearly every mode, and one perfect mode has only good samples. So we put *chance* (points anywhere in the square) and *ceiling* (points of the mixture itself) beside them.
 # The ceiling of the good share is not 1: in the plane a round Gaussian has $1 - e^{-9/2}$, 98.9 %, of its points within three standard deviations. (On a line it would be 99.7 %.)
 
 # %%
