@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 90 minutes, 50 for the exercises and 40 to read and look; the code runs in about 5 minutes on a laptop's CPU, 1 on a GPU |
+# | **Time** | 90 minutes of work, 50 of them exercises; the code runs in about 3 minutes on a laptop's CPU, 1 on a GPU |
 # | **You need** | notebook 1 of this chapter; convolutions with stride, batch normalisation |
 # | **Builds on** | the GAN and its two losses; nothing that you wrote there is needed here |
 # | **Code** | `course_utils/gans/dcgan.py`, `losses.py`, `gan.py` |
