@@ -1,16 +1,19 @@
 """Figures of the course: image sheets, curves and bars, each shown with a text for those who cannot see it.
 
 Pictures come in as tensors (batch, channels, height, width) in [-1, 1], as everywhere in `course_utils`.
-Every function returns a matplotlib `Figure`; `show(figure, alt=...)` puts it into a notebook.
+Functions return a matplotlib `Figure`, or draw groups of values on an axis; `show(figure, alt=...)` puts a figure into a notebook.
 """
 
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
 
 import numpy
 import torch
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -163,6 +166,44 @@ def bars(values: Mapping[str, float], ylabel: str = "", reference: Mapping[str, 
         axis.legend(frameon=False)
     axis.margins(y=0.15)
     return made
+
+
+def group_bars(
+    axis: Axes,
+    groups: Mapping[Any, Sequence[float]],
+    label: str | None = None,
+    series: int = 0,
+    of: int = 1,
+    color: str | Sequence[str] | None = None,
+) -> None:
+    """A bar for each group: its height the mean of the values, its line their standard deviation.
+
+    Args:
+        groups: name -> values, as `training.grouped` gives them over seeds. The names stand below the bars.
+        label: for the legend.
+        series, of: which of how many calls on the same axis; their bars stand beside each other.
+        color: of the bars, one or one each; by default the course's colour of that series.
+    """
+    width = 0.8 / of
+    axis.bar(
+        [position + (series - (of - 1) / 2) * width for position in range(len(groups))],
+        [fmean(values) for values in groups.values()],
+        yerr=[stdev(values) if len(values) > 1 else 0.0 for values in groups.values()],
+        width=0.95 * width if of > 1 else width,
+        color=color or COLORS[series],
+        label=label,
+        capsize=2,
+    )
+    axis.set_xticks(range(len(groups)), [str(name) for name in groups])
+
+
+def group_dots(axis: Axes, groups: Mapping[Any, Sequence[float]]) -> None:
+    """A dot for each value, and a line at the mean, for each group; the names stand below."""
+    for position, values in enumerate(groups.values()):
+        axis.scatter([position] * len(values), values, color=COLORS[0], s=16, zorder=3)
+        axis.hlines(fmean(values), position - 0.3, position + 0.3, color=COLORS[1])
+    axis.set_xticks(range(len(groups)), [str(name) for name in groups])
+    axis.set_xlim(-0.6, len(groups) - 0.4)
 
 
 def show(picture: Figure | bytes, alt: str) -> None:

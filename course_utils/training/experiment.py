@@ -197,6 +197,12 @@ def said(values: list[float], digits: int = 2) -> str:
     return f"{_mean_and_deviation(values)[0]:.{digits}f} ± {spread(values):.{digits}f}"
 
 
+def clearly_more(more: list[float], less: list[float], margin: float = 0.0) -> bool:
+    """Whether the mean of `more` exceeds that of `less` by `margin` and by twice the spread over seeds."""
+    difference = _mean_and_deviation(more)[0] - _mean_and_deviation(less)[0]
+    return difference > max(margin, 2 * spread(more), 2 * spread(less))
+
+
 def _mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
     mean = sum(values) / len(values)
     if len(values) == 1:
