@@ -30,7 +30,7 @@ from course_utils.training import Player
 from course_utils.translation.pix2pix import PatchDiscriminator, patch_norm, without_legacy_statistics
 
 DIRECTIONS = ("x_to_y", "y_to_x")
-NORMS = ("instance", "group")
+NORMS = {"norm": ("instance", "group"), "discriminator_norm": ("instance", "none")}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class CycleGANConfig:
         halvings: how often a generator halves the picture before its residual blocks; 1 leaves more of a picture of 32 x 32.
         norm: of the generators, `instance`, or `group` for one mean and variance of all channels together. Instance norm takes the mean
             of each channel off each picture: with it goes the colour of an even ground.
+        discriminator_norm: of the discriminators, `instance`, or `none`, so that they can tell the colour of an even ground.
+        kernel: of the first and the last convolution of a generator, odd; 7 in the paper, 3 for pictures of 32 x 32.
     """
 
     in_channels: int = 3
@@ -63,6 +65,8 @@ class CycleGANConfig:
     identity_weight: float = 0.5
     halvings: int = 2
     norm: str = "instance"
+    discriminator_norm: str = "instance"
+    kernel: int = 7
 
 
 class ResidualBlock(nn.Module):
@@ -83,20 +87,23 @@ class ResNetGenerator(nn.Module):
     """One translation: (batch, channels, height, width) to the same shape in [-1, 1] (section 7.2).
 
     Two halvings, residual blocks at a quarter of the size, two doublings; height and width must be multiples of 4. Another number
-    of `halvings`, or another norm, is ours. `model` has the authors' layout.
+    of `halvings`, another norm or kernel is ours. `model` has the authors' layout.
     """
 
-    def __init__(self, channels: int, width: int, blocks: int, halvings: int = 2, norm: str = "instance"):
+    def __init__(
+        self, channels: int, width: int, blocks: int, halvings: int = 2, norm: str = "instance", kernel: int = 7
+    ):
         super().__init__()
         widths = [width * 2**level for level in range(halvings + 1)]
-        layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), patch_norm(width, norm), nn.ReLU()]
+        border = nn.ReflectionPad2d(kernel // 2)
+        layers = [border, nn.Conv2d(channels, width, kernel), patch_norm(width, norm), nn.ReLU()]
         for wide in widths[1:]:
             layers += [nn.Conv2d(wide // 2, wide, 3, stride=2, padding=1), patch_norm(wide, norm), nn.ReLU()]
         layers += [ResidualBlock(widths[-1], norm) for _ in range(blocks)]
         for wide in widths[-2::-1]:
             layers += [nn.ConvTranspose2d(2 * wide, wide, 3, stride=2, padding=1, output_padding=1)]
             layers += [patch_norm(wide, norm), nn.ReLU()]
-        self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh())
+        self.model = nn.Sequential(*layers, border, nn.Conv2d(width, channels, kernel), nn.Tanh())
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images)
@@ -133,18 +140,25 @@ class CycleGAN(nn.Module, HubModel, coders=config_coders(CycleGANConfig)):
                 f"image_size is {config.image_size}, but a generator halves it {config.halvings} times: choose a multiple of "
                 f"{2**config.halvings}"
             )
-        if config.norm not in NORMS:
-            raise ValueError(f"norm is {config.norm!r}, but must be one of {', '.join(NORMS)}")
+        for name, known in NORMS.items():
+            if getattr(config, name) not in known:
+                raise ValueError(f"{name} is {getattr(config, name)!r}, but must be one of {', '.join(known)}")
+        if config.kernel % 2 == 0:
+            raise ValueError(f"kernel is {config.kernel}, but must be odd, so that pictures keep their size")
         self.config = config
         self.generators = nn.ModuleDict(
             {
-                way: ResNetGenerator(config.in_channels, config.width, config.blocks, config.halvings, config.norm)
+                way: ResNetGenerator(
+                    config.in_channels, config.width, config.blocks, config.halvings, config.norm, config.kernel
+                )
                 for way in DIRECTIONS
             }
         )
         self.discriminators = nn.ModuleDict(
             {
-                domain: PatchDiscriminator(config.in_channels, config.width, config.patch_layers, "instance")
+                domain: PatchDiscriminator(
+                    config.in_channels, config.width, config.patch_layers, config.discriminator_norm
+                )
                 for domain in ("x", "y")
             }
         )

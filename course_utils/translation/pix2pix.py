@@ -115,7 +115,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, in_channels: int, width: int = 64, layers: int = 3, norm: str = "batch"):
         super().__init__()
-        bias = norm == "instance"
+        bias = norm != "batch"  # which has one of its own
         kernel, padding = (4, 1) if layers else (1, 0)
         widths = [width * min(2**level, 8) for level in range(max(layers, 1) + 1)]
         strides = [2] * layers + [1] * (len(widths) - layers)
@@ -310,7 +310,9 @@ def receptive_field(network: nn.Module) -> int:
 
 
 def patch_norm(channels: int, norm: str) -> nn.Module:
-    """Batch norm, instance norm without learned factors, as both papers of this chapter use them, or group norm with one group."""
+    """Batch norm or instance norm without learned factors, as both papers of this chapter use them, group norm with one group, or none."""
+    if norm == "none":
+        return nn.Identity()
     if norm == "group":
         return nn.GroupNorm(1, channels)
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.InstanceNorm2d(channels)

@@ -129,6 +129,26 @@ def test_instance_norm_loses_an_even_tint_and_group_norm_keeps_it():
     assert all(layer.num_groups == 1 for layer in model.modules() if isinstance(layer, nn.GroupNorm))
 
 
+def test_without_a_norm_a_discriminator_judges_each_patch_alone():
+    """With instance norm, what lies outside of the patch changes a logit."""
+    torch.manual_seed(0)
+    pictures, elsewhere = normal(1, 2, 64, 64), 3 * normal(1, 2, 64, 64)
+    elsewhere[..., :32, :32] = pictures[..., :32, :32]
+    for norm, alike in (("instance", False), ("none", True)):
+        model = cyclegan(discriminator_norm=norm)
+        corner, other = (model.discriminate(images, "x")[0, 0, 0, 0] for images in (pictures, elsewhere))
+        assert torch.isclose(corner, other, atol=1e-6, rtol=0).item() == alike
+
+
+def test_the_outer_kernels_of_a_generator_can_be_smaller():
+    model = cyclegan(kernel=3)
+    first, *_, last = (layer for layer in model.generators["y_to_x"].model if isinstance(layer, nn.Conv2d))
+    assert first.kernel_size == last.kernel_size == (3, 3)
+    assert model.translate(pictures(0, 1)).shape == pictures(0, 1).shape
+    with pytest.raises(ValueError, match="kernel is 4, but must be odd"):
+        cyclegan(kernel=4)
+
+
 def test_a_translation_takes_any_multiple_of_four_and_stays_in_range():
     model = cyclegan().eval()
     images = 10 * normal(2, 2, 20, 12)
