@@ -59,7 +59,7 @@ METHODS = ("CycleGAN", "pix2pix", "mean picture", "input itself")
 
 def _pairs_run(task: str, method: str, seed: int) -> dict[str, float]:
     x, y = task.split(" to ")
-    steps, paired_steps, samples = scale(smoke=(2, 2, 32), cpu=(1500, 800, 1000), gpu=(60_000, 30_000, 2000))
+    steps, paired_steps, samples = scale(smoke=(2, 2, 32), cpu=(1200, 800, 1000), gpu=(60_000, 30_000, 2000))
     batch = recipes.pairs("test", samples, x, y)
     if method == "CycleGAN":
         answers = recipes.translated(train_cyclegan(recipes.Unpaired(x, y), seed, steps), batch["input"])
@@ -132,7 +132,7 @@ PARTS = {
 
 
 def _ablation_run(loss: str, seed: int) -> dict[str, float]:
-    steps, samples = scale(smoke=(2, 32), cpu=(1000, 1000), gpu=(60_000, 2000))
+    steps, samples = scale(smoke=(2, 32), cpu=(800, 1000), gpu=(60_000, 2000))
     x, y = "labels", "photo"  # both can be read back, as in the paper's tables
     model = train_cyclegan(recipes.Unpaired(x, y), seed, steps, identity_weight=0.0, **PARTS[loss])
     batch = recipes.pairs("test", samples, x, y)
@@ -239,7 +239,7 @@ class Changed(Dataset):
 
 
 def _shape_run(change: str, seed: int) -> dict[str, float]:
-    steps, scenes, samples = scale(smoke=(2, 200, 100), cpu=(1000, 20_000, 2000), gpu=(60_000, 40_000, 4000))
+    steps, scenes, samples = scale(smoke=(2, 200, 100), cpu=(800, 20_000, 2000), gpu=(60_000, 40_000, 4000))
     model = train_cyclegan(Changed(change, "train", scenes), seed, steps)
     held_out = Changed(change, "test", samples)
     attribute, _, wanted = CHANGES[change]
@@ -354,7 +354,7 @@ DOMAINS = ("labels and photo", "plan and aerial")
 
 def _directions_run(domains: str, seed: int) -> dict[str, float]:
     x, y = domains.split(" and ")
-    steps, samples = scale(smoke=(2, 32), cpu=(1200, 1000), gpu=(60_000, 2000))
+    steps, samples = scale(smoke=(2, 32), cpu=(1000, 1000), gpu=(60_000, 2000))
     model = train_cyclegan(recipes.Unpaired(x, y), seed, steps)
     unread = {"readback_ratio": math.nan, "back_readback_ratio": math.nan}  # where no judge reads the style
     measured = unread | recipes.both_ways(model, x, y, samples) | know_nothing(x, y, samples)

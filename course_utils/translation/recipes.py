@@ -260,7 +260,7 @@ def _pix2pix(source: str, target: str, **settings) -> Recipe:
             Pix2PixConfig(image_size=32, depth=4, width=32, patch_layers=1, dropout=(0,), l1_weight=30.0)
         ),
         players=lambda model: pix2pix_players(model, source, target, learning_rate=1e-3),
-        loader=lambda: loader(Scenes("train", fields=(source, target)), 16),
+        loader=lambda: loader(Scenes("train", fields=(source, target)), 32),
         schedule=falling,
         clip=None,
         metrics=partial(_pix2pix_metrics, source=source, target=target),
@@ -299,9 +299,9 @@ PIX2PIX_LABELS2PHOTO = _pix2pix(
     "labels",
     "photo",
     name="pix2pix-labels2photo",
-    steps={"smoke": 3, "cpu": 9_000, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 8_000, "gpu": 60_000},
     targets={"readback_ratio": Target(at_least=0.95)},
-    minutes=11,
+    minutes=22,
     about="Photos of label maps. Colours and light are not in the labels, so that no absolute error is small: that of the median "
     "colour of each label, and that of another right answer, stand beside it.",
 )
@@ -310,9 +310,9 @@ PIX2PIX_EDGES2PHOTO = _pix2pix(
     "edges",
     "photo",
     name="pix2pix-edges2photo",
-    steps={"smoke": 3, "cpu": 9_000, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 5_000, "gpu": 60_000},
     targets={"readback_ratio": Target(at_least=0.9)},
-    minutes=11,
+    minutes=14,
     about="Photos of outlines. What lies inside an outline the network must find out itself; its colour it cannot know.",
 )
 
