@@ -17,7 +17,7 @@ from course_utils.data import Scenes, loader
 from course_utils.layers import draw_normal
 from course_utils.metrics import density_coverage, psnr
 from course_utils.metrics.recipes import SCENE_JUDGE
-from course_utils.training import Experiment, Player, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grouped, load, said, spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -245,9 +245,8 @@ def _hierarchy_verdict(rows: list[Row]) -> Verdict:
         f"reconstructions, {said(rebuilt['one'], 0)} and {said(rebuilt['two'], 0)}. Readable are {said(readable['one'])} and "
         f"{said(readable['two'])} of the samples."
     )
-    margin = 2 * max(spread(drawn["one"]), spread(drawn["two"]))
     prior_helps = all(fmean(drawn[kind]) < 0.7 * fmean(alone[kind]) for kind in drawn)
-    if prior_helps and fmean(drawn["two"]) < fmean(drawn["one"]) - margin:
+    if prior_helps and clearly_more(drawn["one"], drawn["two"]):
         return Verdict("holds here", why)
     if prior_helps:
         return Verdict(

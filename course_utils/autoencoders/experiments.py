@@ -16,7 +16,7 @@ from course_utils.layers import draw_integers, draw_normal
 from course_utils.metrics import SceneJudge, SceneReading, frechet_distance, high_frequency_energy, psnr, sharpness
 from course_utils.metrics.judges import READABLE
 from course_utils.metrics.recipes import SCENE_JUDGE
-from course_utils.training import Experiment, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Verdict, clearly_more, fit, grouped, load, said, spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -289,12 +289,8 @@ def _label_verdict(rows: list[Row]) -> Verdict:
 
     def needed(other: str) -> bool:
         """Whether leaving the label out of one network does harm: to obedience, or to the bound, beyond the spread."""
-        obeys = fmean(accuracy["both"]) - fmean(accuracy[other])
-        bound = fmean(nats["both"]) - fmean(nats[other])
-        clearly = 2 * max(spread(nats["both"]), spread(nats[other]))
-        return obeys > max(0.05, 2 * max(spread(accuracy["both"]), spread(accuracy[other]))) or bound > max(
-            1.0, clearly
-        )
+        obeys = clearly_more(accuracy["both"], accuracy[other], 0.05)
+        return obeys or clearly_more(nats["both"], nats[other], 1.0)
 
     numbers = "; ".join(f"{entry} {said(accuracy[entry])}, ELBO {said(nats[entry], 1)} nats" for entry in ENTRIES)
     why = f"Share of samples read as the wanted digit (chance 0.1), with the label into: {numbers}."

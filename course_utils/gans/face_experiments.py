@@ -14,7 +14,7 @@ from course_utils.gans.gan import gan_players
 from course_utils.layers import draw_normal
 from course_utils.metrics import frechet_distance, high_frequency_energy, nearest_images
 from course_utils.metrics.recipes import FACE_JUDGE, readable_share
-from course_utils.training import Experiment, Player, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grouped, load, said, spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,17 +74,9 @@ def _rules_verdict(rows: list[Row]) -> Verdict:
     distance = grouped(rows, "broken", "judge_frechet")
     today = distance.pop(TODAY)
     numbers = "; ".join(f"{broken} {said(values, 0)}" for broken, values in distance.items())
-    kept = distance["none"]
-    worse = [
-        broken
-        for broken, values in distance.items()
-        if broken != "none" and fmean(values) - fmean(kept) > 2 * max(spread(values), spread(kept))
-    ]
-    better = [
-        broken
-        for broken, values in distance.items()
-        if broken != "none" and fmean(kept) - fmean(values) > 2 * max(spread(values), spread(kept))
-    ]
+    kept = distance.pop("none")
+    worse = [broken for broken, values in distance.items() if clearly_more(values, kept)]
+    better = [broken for broken, values in distance.items() if clearly_more(kept, values)]
     why = (
         f"The judge's Fréchet distance after {STEPS} steps by the rule that is broken: {numbers}. "
         f"Clearly worse without: {', '.join(worse) or 'none'}; clearly better without: {', '.join(better) or 'none'}. "
@@ -233,10 +225,9 @@ def _arithmetic_verdict(rows: list[Row]) -> Verdict:
         f"(chance {fmean(chance):.2f}). A single sum is {lengths[0]:.2f} times as long as the noise of training, a sum of means of three "
         f"{lengths[1]:.2f} times; brought to the right length, single exemplars reach {said(scaled)}, means of ten {said(values(10, True))}."
     )
-    gain = fmean(three) - fmean(single)
-    if gain > 2 * max(spread(three), spread(single)) and fmean(three) >= 0.8:
+    if clearly_more(three, single) and fmean(three) >= 0.8:
         return Verdict("holds here", why)
-    return Verdict("in part" if gain > 0.05 else "does not hold here", why)
+    return Verdict("in part" if fmean(three) - fmean(single) > 0.05 else "does not hold here", why)
 
 
 def _arithmetic_figure(rows: list[Row]) -> "Figure":

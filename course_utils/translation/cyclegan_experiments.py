@@ -17,10 +17,10 @@ from course_utils.data.scenes import COLORS, HELD_OUT, SHAPES, SceneRecords, ren
 from course_utils.layers import draw_normal
 from course_utils.metrics import scene_accuracy
 from course_utils.metrics.recipes import PHOTO_JUDGE, SCENE_JUDGE, on_cpu
-from course_utils.training import Experiment, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Verdict, clearly_more, fit, grouped, load, said, spread
 from course_utils.translation import recipes
 from course_utils.translation.cyclegan import CycleGAN, CycleGANConfig, cyclegan_players
-from course_utils.translation.pix2pix_experiments import clearly_more, panels, train_pix2pix
+from course_utils.translation.pix2pix_experiments import panels, train_pix2pix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +80,7 @@ def _pairs_verdict(rows: list[Row]) -> Verdict:
         error = grouped([row for row in rows if row["task"] == task], "method", "l1")
         without, paired, mean, identity = (error[method] for method in METHODS)
         learned.append(fmean(without) < 0.75 * min(fmean(mean), fmean(identity)))
-        short.append(clearly_more(without, paired, 0.0))
+        short.append(clearly_more(without, paired))
         numbers.append(
             f"{task} {said(without, 3)} without pairs, {said(paired, 3)} with (pix2pix), {fmean(mean):.3f} for the mean "
             f"picture, {fmean(identity):.3f} for the input itself; {fmean(without) / fmean(paired):.2f} times the error with pairs"
@@ -356,7 +356,7 @@ def _directions_verdict(rows: list[Row]) -> Verdict:
         there, back = (grouped(rows, "domains", name)[domains] for name in ("share", "back_share"))
         low, high = sorted((there, back), key=fmean)
         learned.append(fmean(low) < 0.75)
-        uneven.append(learned[-1] and fmean(high) > 1.2 * fmean(low) and clearly_more(high, low, 0.0))
+        uneven.append(learned[-1] and fmean(high) > 1.2 * fmean(low) and clearly_more(high, low))
         numbers.append(f"{x} to {y} {said(there)}, {y} to {x} {said(back)}")
     why = f"Absolute error against the hidden truth, as a share of the mean picture's: {'; '.join(numbers)}."
     if all(uneven):

@@ -13,7 +13,7 @@ from course_utils.data import Scenes, loader
 from course_utils.data.scenes import COLORS, render
 from course_utils.metrics import scene_agreement, sharpness
 from course_utils.metrics.recipes import PHOTO_JUDGE, on_cpu
-from course_utils.training import Experiment, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Verdict, clearly_more, fit, grouped, load, said, spread
 from course_utils.translation import recipes
 from course_utils.translation.pix2pix import Pix2Pix, Pix2PixConfig, pix2pix_players
 
@@ -44,11 +44,6 @@ def scored(model: Pix2Pix, source: str, target: str, samples: int) -> dict[str, 
     answers, truth = recipes.translated(model, batch["input"]), batch["image"]
     scores = recipes.translation_scores(answers, truth, batch["records"], batch["label_map"], target)
     return scores | {"sharpness": (sharpness(answers).mean() / sharpness(truth).mean()).item()}
-
-
-def clearly_more(more: list[float], less: list[float], margin: float) -> bool:
-    """Whether the mean of `more` exceeds that of `less` by `margin` and by twice the spread over seeds."""
-    return fmean(more) - fmean(less) > max(margin, 2 * spread(more), 2 * spread(less))
 
 
 def panels(
