@@ -6,6 +6,7 @@ Functions return a matplotlib `Figure`, or draw groups of values on an axis; `sh
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -179,7 +180,8 @@ def group_bars(
     """A bar for each group: its height the mean of the values, its line their standard deviation.
 
     Args:
-        groups: name -> values, as `training.grouped` gives them over seeds. The names stand below the bars.
+        groups: name -> values, as `training.grouped` gives them over seeds. The names stand below the bars; without values
+            there is no bar.
         label: for the legend.
         series, of: which of how many calls on the same axis; their bars stand beside each other.
         color: of the bars, one or one each; by default the course's colour of that series.
@@ -187,7 +189,7 @@ def group_bars(
     width = 0.8 / of
     axis.bar(
         [position + (series - (of - 1) / 2) * width for position in range(len(groups))],
-        [fmean(values) for values in groups.values()],
+        [fmean(values) if values else math.nan for values in groups.values()],
         yerr=[stdev(values) if len(values) > 1 else 0.0 for values in groups.values()],
         width=0.95 * width if of > 1 else width,
         color=color or COLORS[series],

@@ -1,10 +1,12 @@
 """Figures: pixels arrive where they should, and no picture is shown without a text."""
 
 import io
+import math
 
 import numpy
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -66,6 +68,41 @@ def test_every_figure_function_returns_a_figure():
     assert all(isinstance(figure, Figure) for figure in made)
     assert {text.get_text() for text in made[2].axes[0].texts} == {"a", "b"}
     assert "chance 0.5" in [text.get_text() for text in made[3].axes[0].get_legend().get_texts()]
+
+
+def test_bars_of_groups_show_mean_and_spread_side_by_side():
+    axis = plots.figure()[1][0, 0]
+    plots.group_bars(axis, {"a": [1.0, 2.0, 3.0], "b": [5.0]}, "first", 0, of=2)
+    plots.group_bars(axis, {"a": [0.0, 4.0], "b": []}, "second", 1, of=2)
+    bars = [bar for container in axis.containers[1::2] for bar in container]  # each call adds lines, then bars
+    assert [bar.get_height() for bar in bars] == pytest.approx([2.0, 5.0, 2.0, math.nan], nan_ok=True)
+    assert [bar.get_x() + bar.get_width() / 2 for bar in bars] == pytest.approx([-0.2, 0.8, 0.2, 1.2])
+    assert bars[0].get_width() < 0.4
+    (several, single), (wide, _) = (lines.get_segments() for lines in axis.collections)
+    assert several[:, 1].tolist() == pytest.approx([1, 3]) and single[:, 1].tolist() == [5, 5]
+    assert wide[:, 1].tolist() == pytest.approx([2 - 8**0.5, 2 + 8**0.5])
+    assert [name.get_text() for name in axis.get_xticklabels()] == ["a", "b"]
+    assert axis.get_xticks().tolist() == [0, 1]
+    assert axis.get_legend_handles_labels()[1] == ["first", "second"]
+    assert {bar.get_facecolor() for bar in bars} == {to_rgba(color) for color in plots.COLORS[:2]}
+
+
+def test_bars_of_a_single_series_may_have_a_color_each():
+    axis = plots.figure()[1][0, 0]
+    plots.group_bars(axis, {1: [1.0], 2: [2.0]}, color=plots.COLORS[2:4])
+    assert [bar.get_x() + bar.get_width() / 2 for bar in axis.patches] == pytest.approx([0, 1])
+    assert [bar.get_facecolor() for bar in axis.patches] == [to_rgba(color) for color in plots.COLORS[2:4]]
+    assert [name.get_text() for name in axis.get_xticklabels()] == ["1", "2"]
+
+
+def test_dots_of_groups_show_each_value_and_the_mean():
+    axis = plots.figure()[1][0, 0]
+    plots.group_dots(axis, {"a": [1.0, 3.0], "b": [5.0]})
+    dots, line, other_dots, _ = axis.collections
+    assert dots.get_offsets().tolist() == [[0, 1], [0, 3]]
+    assert line.get_segments()[0].tolist() == [[-0.3, 2], [0.3, 2]]
+    assert other_dots.get_offsets().tolist() == [[1, 5]]
+    assert [name.get_text() for name in axis.get_xticklabels()] == ["a", "b"]
 
 
 def test_show_puts_the_text_beside_the_picture(monkeypatch):

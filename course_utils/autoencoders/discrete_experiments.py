@@ -17,7 +17,7 @@ from course_utils.data import Scenes, loader
 from course_utils.layers import draw_normal
 from course_utils.metrics import density_coverage, psnr
 from course_utils.metrics.recipes import SCENE_JUDGE
-from course_utils.training import Experiment, Player, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grouped, load, said, spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,15 +149,6 @@ def _likelihood_verdict(rows: list[Row]) -> Verdict:
     return Verdict("in part" if gap - clear <= PAPERS_GAP else "does not hold here", why)
 
 
-def _dots(axis, groups: dict, labels: list[str], color: str | None = None) -> None:
-    """A dot a seed, and a line at their mean, for each group."""
-    for position, values in enumerate(groups.values()):
-        axis.scatter([position] * len(values), values, color=color or plots.COLORS[0], s=16)
-        axis.hlines(fmean(values), position - 0.3, position + 0.3, color=plots.COLORS[1])
-    axis.set_xticks(range(len(groups)), labels)
-    axis.set_xlim(-0.6, len(groups) - 0.4)
-
-
 def _legend_below(figure: "Figure") -> None:
     """What the left axis names, under the whole figure."""
     figure.legend(
@@ -167,16 +158,12 @@ def _legend_below(figure: "Figure") -> None:
 
 def _likelihood_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 2, width=7.6, height=2.8)
-    bits = grouped(rows, "latents", "bits_per_dim")
-    discrete = [row for row in rows if row["latents"] == "discrete"]
-    shown = {
-        "continuous": bits["continuous"],
-        "discrete": bits["discrete"],
-        "uniform": [row["uniform_prior_bits_per_dim"] for row in discrete],
-    }
-    _dots(axes[0, 0], shown, ["continuous", "discrete", "discrete,\nuniform prior"])
+    bits, uniform = (grouped(rows, "latents", name) for name in ("bits_per_dim", "uniform_prior_bits_per_dim"))
+    if "discrete" in uniform:
+        bits["discrete,\nuniform prior"] = uniform["discrete"]
+    plots.group_dots(axes[0, 0], bits)
     axes[0, 0].set_ylabel("bits a value (less is better)")
-    _dots(axes[0, 1], grouped(rows, "latents", "psnr_db"), list(grouped(rows, "latents", "psnr_db")))
+    plots.group_dots(axes[0, 1], grouped(rows, "latents", "psnr_db"))
     axes[0, 1].set_ylabel("PSNR of reconstructions, dB")
     return figure
 
@@ -245,9 +232,8 @@ def _hierarchy_verdict(rows: list[Row]) -> Verdict:
         f"reconstructions, {said(rebuilt['one'], 0)} and {said(rebuilt['two'], 0)}. Readable are {said(readable['one'])} and "
         f"{said(readable['two'])} of the samples."
     )
-    margin = 2 * max(spread(drawn["one"]), spread(drawn["two"]))
     prior_helps = all(fmean(drawn[kind]) < 0.7 * fmean(alone[kind]) for kind in drawn)
-    if prior_helps and fmean(drawn["two"]) < fmean(drawn["one"]) - margin:
+    if prior_helps and clearly_more(drawn["one"], drawn["two"]):
         return Verdict("holds here", why)
     if prior_helps:
         return Verdict(
@@ -258,18 +244,15 @@ def _hierarchy_verdict(rows: list[Row]) -> Verdict:
 
 def _hierarchy_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 2, width=7.6, height=2.8)
+    names = {"one": "one grid\n(VQ-VAE)", "two": "two grids\n(VQ-VAE-2)"}
+    named = [{**row, "grids": names[row["grids"]]} for row in rows]
     for axis, (name, label) in zip(
         axes[0], (("judge_frechet", "judge's Fréchet distance"), ("readable", "share readable")), strict=True
     ):
         for number, (kind, said_as) in enumerate(
             (("no_prior_", "each code alone"), ("", "autoregressive prior"), ("rebuilt_", "reconstructions"))
         ):
-            groups = grouped(rows, "grids", f"{kind}{name}")
-            means = [fmean(groups[grids]) for grids in ("one", "two")]
-            errors = [spread(groups[grids]) for grids in ("one", "two")]
-            places = [place + 0.27 * (number - 1) for place in range(2)]
-            axis.bar(places, means, yerr=errors, width=0.25, color=plots.COLORS[number], label=said_as, capsize=2)
-        axis.set_xticks(range(2), ["one grid\n(VQ-VAE)", "two grids\n(VQ-VAE-2)"])
+            plots.group_bars(axis, grouped(named, "grids", f"{kind}{name}"), said_as, number, of=3)
         axis.set_ylabel(label)
     _legend_below(figure)
     return figure
@@ -341,13 +324,15 @@ def _collapse_verdict(rows: list[Row]) -> Verdict:
 
 def _collapse_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 2, width=8.4, height=3.6)
-    for color, setting in zip(plots.COLORS, COLLAPSE, strict=False):
-        curves = [row["perplexity_in_training"] for row in rows if row["setting"] == setting]
+    for color, (setting, curves) in zip(
+        plots.COLORS, grouped(rows, "setting", "perplexity_in_training").items(), strict=False
+    ):
         mean = [fmean(values) for values in zip(*curves, strict=True)]
         axes[0, 0].plot([10 * number for number in range(len(mean))], mean, color=color, label=setting)
     axes[0, 0].set(xlabel="step", ylabel="perplexity of the codes in a batch", yscale="log")
     _legend_below(figure)
-    _dots(axes[0, 1], grouped(rows, "setting", "psnr_db"), [setting.replace(" ", "\n") for setting in COLLAPSE])
+    fidelity = grouped(rows, "setting", "psnr_db")
+    plots.group_dots(axes[0, 1], {setting.replace(" ", "\n"): values for setting, values in fidelity.items()})
     axes[0, 1].tick_params(axis="x", labelsize=8)
     axes[0, 1].set_ylabel("PSNR of reconstructions, dB")
     return figure

@@ -16,7 +16,7 @@ from course_utils.layers import draw_integers, draw_normal
 from course_utils.metrics import SceneJudge, SceneReading, frechet_distance, high_frequency_energy, psnr, sharpness
 from course_utils.metrics.judges import READABLE
 from course_utils.metrics.recipes import SCENE_JUDGE
-from course_utils.training import Experiment, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Verdict, clearly_more, fit, grouped, load, said, spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,19 +148,11 @@ def _steering_verdict(rows: list[Row]) -> Verdict:
 
 
 def _steering_figure(rows: list[Row]) -> "Figure":
-    names = list(grouped(rows, "attribute", "success"))
     figure, axes = plots.figure(width=6.4, height=3.0)
     axis = axes[0, 0]
     series = (("success", "wanted value shown"), ("kept", "all else kept"), ("random_success", "random direction"))
     for number, (key, label) in enumerate(series):
-        groups = grouped(rows, "attribute", key)
-        axis.bar(
-            [position + 0.27 * (number - 1) for position in range(len(names))],
-            [fmean(groups[name]) for name in names],
-            yerr=[spread(groups[name]) for name in names],
-            width=0.25, color=plots.COLORS[number], label=label, capsize=2,
-        )  # fmt: skip
-    axis.set_xticks(range(len(names)), names)
+        plots.group_bars(axis, grouped(rows, "attribute", key), label, number, of=3)
     axis.set(ylim=(0, 1.05), ylabel="share of steered scenes", title="Steering the code of held-out scenes")
     axis.legend(frameon=False, fontsize=8)
     return figure
@@ -230,11 +222,7 @@ def _blur_figure(rows: list[Row]) -> "Figure":
     for axis, (measure, label) in zip(
         axes[0], (("sharpness", "sharpness (1 = real)"), ("frechet", "judge's Fréchet distance")), strict=True
     ):
-        groups = {label: [row[f"{kind}_{measure}"] for row in rows] for kind, label in kinds.items()}
-        axis.bar(
-            list(groups), [fmean(group) for group in groups.values()], yerr=[spread(group) for group in groups.values()],
-            color=plots.COLORS[0], capsize=3,
-        )  # fmt: skip
+        plots.group_bars(axis, {name: [row[f"{kind}_{measure}"] for row in rows] for kind, name in kinds.items()})
         axis.set_ylabel(label)
     figure.suptitle("Scenes of the VAE beside real ones", fontsize=10)
     return figure
@@ -289,12 +277,8 @@ def _label_verdict(rows: list[Row]) -> Verdict:
 
     def needed(other: str) -> bool:
         """Whether leaving the label out of one network does harm: to obedience, or to the bound, beyond the spread."""
-        obeys = fmean(accuracy["both"]) - fmean(accuracy[other])
-        bound = fmean(nats["both"]) - fmean(nats[other])
-        clearly = 2 * max(spread(nats["both"]), spread(nats[other]))
-        return obeys > max(0.05, 2 * max(spread(accuracy["both"]), spread(accuracy[other]))) or bound > max(
-            1.0, clearly
-        )
+        obeys = clearly_more(accuracy["both"], accuracy[other], 0.05)
+        return obeys or clearly_more(nats["both"], nats[other], 1.0)
 
     numbers = "; ".join(f"{entry} {said(accuracy[entry])}, ELBO {said(nats[entry], 1)} nats" for entry in ENTRIES)
     why = f"Share of samples read as the wanted digit (chance 0.1), with the label into: {numbers}."
@@ -317,11 +301,7 @@ def _label_figure(rows: list[Row]) -> "Figure":
     for axis, (name, label) in zip(
         axes[0], (("label_accuracy", "samples read as wanted"), ("elbo_nats", "held-out ELBO, nats")), strict=True
     ):
-        groups = grouped(rows, "label_into", name)
-        for position, entry in enumerate(ENTRIES):
-            axis.scatter([position] * len(groups[entry]), groups[entry], color=plots.COLORS[0], s=16)
-            axis.hlines(fmean(groups[entry]), position - 0.3, position + 0.3, color=plots.COLORS[1])
-        axis.set_xticks(range(len(ENTRIES)), ENTRIES)
+        plots.group_dots(axis, grouped(rows, "label_into", name))
         axis.set(xlabel="label into", ylabel=label)
     axes[0, 0].axhline(0.1, color=plots.COLORS[6], linestyle="--", linewidth=1, label="chance")
     axes[0, 0].set_ylim(0, 1.02)

@@ -14,7 +14,7 @@ from course_utils.gans.gan import gan_players
 from course_utils.layers import draw_normal
 from course_utils.metrics import frechet_distance, high_frequency_energy, nearest_images
 from course_utils.metrics.recipes import FACE_JUDGE, readable_share
-from course_utils.training import Experiment, Player, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grouped, load, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,17 +74,9 @@ def _rules_verdict(rows: list[Row]) -> Verdict:
     distance = grouped(rows, "broken", "judge_frechet")
     today = distance.pop(TODAY)
     numbers = "; ".join(f"{broken} {said(values, 0)}" for broken, values in distance.items())
-    kept = distance["none"]
-    worse = [
-        broken
-        for broken, values in distance.items()
-        if broken != "none" and fmean(values) - fmean(kept) > 2 * max(spread(values), spread(kept))
-    ]
-    better = [
-        broken
-        for broken, values in distance.items()
-        if broken != "none" and fmean(kept) - fmean(values) > 2 * max(spread(values), spread(kept))
-    ]
+    kept = distance.pop("none")
+    worse = [broken for broken, values in distance.items() if clearly_more(values, kept)]
+    better = [broken for broken, values in distance.items() if clearly_more(kept, values)]
     why = (
         f"The judge's Fréchet distance after {STEPS} steps by the rule that is broken: {numbers}. "
         f"Clearly worse without: {', '.join(worse) or 'none'}; clearly better without: {', '.join(better) or 'none'}. "
@@ -188,11 +180,7 @@ def _interpolation_figure(rows: list[Row]) -> "Figure":
         (("largest_step", "largest step / whole way"), ("readable_on_the_way", "readable on the way")),
         strict=True,
     ):
-        groups = grouped(rows, "path", name)
-        axis.bar(
-            list(groups), [fmean(values) for values in groups.values()], yerr=[spread(values) for values in groups.values()],
-            color=plots.COLORS[0], capsize=3,
-        )  # fmt: skip
+        plots.group_bars(axis, grouped(rows, "path", name))
         axis.set_ylabel(label)
         axis.tick_params(axis="x", labelrotation=20)
     return figure
@@ -233,26 +221,20 @@ def _arithmetic_verdict(rows: list[Row]) -> Verdict:
         f"(chance {fmean(chance):.2f}). A single sum is {lengths[0]:.2f} times as long as the noise of training, a sum of means of three "
         f"{lengths[1]:.2f} times; brought to the right length, single exemplars reach {said(scaled)}, means of ten {said(values(10, True))}."
     )
-    gain = fmean(three) - fmean(single)
-    if gain > 2 * max(spread(three), spread(single)) and fmean(three) >= 0.8:
+    if clearly_more(three, single) and fmean(three) >= 0.8:
         return Verdict("holds here", why)
-    return Verdict("in part" if gain > 0.05 else "does not hold here", why)
+    return Verdict("in part" if fmean(three) - fmean(single) > 0.05 else "does not hold here", why)
 
 
 def _arithmetic_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(width=6.4, height=3.0)
-    known = [key for key in SUMS if key in {(row["exemplars"], row["rescaled"]) for row in rows}]
-    axis, names = axes[0, 0], [f"{count}{', rescaled' if scaled else ''}" for count, scaled in known]
+    axis = axes[0, 0]
+    named = [{**row, "sum": f"{row['exemplars']}{', rescaled' if row['rescaled'] else ''}"} for row in rows]
     for number, (name, label) in enumerate((("right", "both wanted attributes"), ("readable", "readable"))):
-        cells = [[row[name] for row in rows if (row["exemplars"], row["rescaled"]) == key] for key in known]
-        axis.bar(
-            [position + 0.4 * number - 0.2 for position in range(len(known))], [fmean(cell) for cell in cells],
-            yerr=[spread(cell) for cell in cells], width=0.38, color=plots.COLORS[number], label=label, capsize=2,
-        )  # fmt: skip
+        plots.group_bars(axis, grouped(named, "sum", name), label, number, of=2)
     axis.axhline(
         fmean([row["chance"] for row in rows]), color=plots.COLORS[6], linestyle="--", linewidth=1, label="chance"
     )
-    axis.set_xticks(range(len(known)), names)
     axis.set(xlabel="exemplars in each mean", ylabel="share of results", ylim=(0, 1))
     axis.legend(frameon=False, fontsize=8)
     return figure
@@ -316,12 +298,8 @@ def _gan_label_verdict(rows: list[Row]) -> Verdict:
 
 def _gan_label_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(width=6.0, height=2.8)
-    groups = grouped(rows, "label_into", "label_accuracy")
-    for position, values in enumerate(groups.values()):
-        axes[0, 0].scatter([position] * len(values), values, color=plots.COLORS[0], s=16)
-        axes[0, 0].hlines(fmean(values), position - 0.3, position + 0.3, color=plots.COLORS[1])
+    plots.group_dots(axes[0, 0], grouped(rows, "label_into", "label_accuracy"))
     axes[0, 0].axhline(0.1, color=plots.COLORS[6], linestyle="--", linewidth=1, label="chance")
-    axes[0, 0].set_xticks(range(len(groups)), list(groups))
     axes[0, 0].set(xlabel="label into", ylabel="samples read as wanted", ylim=(0, 1.02))
     axes[0, 0].legend(frameon=False)
     return figure
@@ -378,11 +356,7 @@ def _against_figure(rows: list[Row]) -> "Figure":
         ("recall", "recall"),
     )
     for axis, (name, label) in zip(axes[0], titles, strict=True):
-        groups = grouped(rows, "kind", name)
-        axis.bar(
-            list(groups), [fmean(group) for group in groups.values()], yerr=[spread(group) for group in groups.values()],
-            color=plots.COLORS[0], capsize=3,
-        )  # fmt: skip
+        plots.group_bars(axis, grouped(rows, "kind", name))
         axis.set_ylabel(label)
         axis.tick_params(axis="x", labelrotation=12)
     return figure

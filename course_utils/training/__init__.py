@@ -8,6 +8,7 @@ from course_utils.training.engine import Player, fit
 from course_utils.training.experiment import (
     Experiment,
     Verdict,
+    clearly_more,
     grid,
     grouped,
     results,
@@ -33,6 +34,7 @@ __all__ = [
     "card_text",
     "checkpoint_folder",
     "claims_text",
+    "clearly_more",
     "evaluate",
     "fit",
     "grid",

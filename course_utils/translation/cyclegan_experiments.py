@@ -17,10 +17,10 @@ from course_utils.data.scenes import COLORS, HELD_OUT, SHAPES, SceneRecords, ren
 from course_utils.layers import draw_normal
 from course_utils.metrics import scene_accuracy
 from course_utils.metrics.recipes import PHOTO_JUDGE, SCENE_JUDGE, on_cpu
-from course_utils.training import Experiment, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Verdict, clearly_more, fit, grouped, load, said, spread
 from course_utils.translation import recipes
 from course_utils.translation.cyclegan import CycleGAN, cyclegan_players
-from course_utils.translation.pix2pix_experiments import clearly_more, panels, train_pix2pix
+from course_utils.translation.pix2pix_experiments import panels, train_pix2pix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +78,7 @@ def _pairs_verdict(rows: list[Row]) -> Verdict:
         error = grouped([row for row in rows if row["task"] == task], "method", "l1")
         without, paired, mean, identity = (error[method] for method in METHODS)
         learned.append(fmean(without) < 0.75 * min(fmean(mean), fmean(identity)))
-        short.append(clearly_more(without, paired, 0.0))
+        short.append(clearly_more(without, paired))
         numbers.append(
             f"{task} {said(without, 3)} without pairs, {said(paired, 3)} with (pix2pix), {fmean(mean):.3f} for the mean "
             f"picture, {fmean(identity):.3f} for the input itself; {fmean(without) / fmean(paired):.2f} times the error with pairs"
@@ -93,13 +93,11 @@ def _pairs_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 2, width=7.4, height=2.9)
     for axis, (name, label) in zip(axes[0], (("l1", "absolute error"), ("ssim", "SSIM")), strict=True):
         for number, method in enumerate(METHODS):
-            groups = grouped([row for row in rows if row["method"] == method], "task", name)
-            axis.bar(
-                [position + 0.2 * (number - 1.5) for position in range(len(groups))],
-                [fmean(group) for group in groups.values()], yerr=[spread(group) for group in groups.values()],
-                width=0.19, capsize=2, color=plots.COLORS[number], label=method,
-            )  # fmt: skip
-        axis.set_xticks(range(len(PAIRED_TASKS)), PAIRED_TASKS)
+            groups = {
+                task: [row[name] for row in rows if (row["task"], row["method"]) == (task, method)]
+                for task in grouped(rows, "task", name)
+            }
+            plots.group_bars(axis, groups, method, number, of=len(METHODS))
         axis.set_ylabel(label)
     axes[0, 0].legend(frameon=False, fontsize=8)
     figure.suptitle("With and without pairs, against the hidden truth", fontsize=10)
@@ -369,7 +367,7 @@ def _directions_verdict(rows: list[Row]) -> Verdict:
         there, back = (grouped(rows, "domains", name)[domains] for name in ("share", "back_share"))
         low, high = sorted((there, back), key=fmean)
         learned.append(fmean(low) < 0.75)
-        uneven.append(learned[-1] and fmean(high) > 1.2 * fmean(low) and clearly_more(high, low, 0.0))
+        uneven.append(learned[-1] and fmean(high) > 1.2 * fmean(low) and clearly_more(high, low))
         numbers.append(f"{x} to {y} {said(there)}, {y} to {x} {said(back)}")
     why = f"Absolute error against the hidden truth, as a share of the mean picture's: {'; '.join(numbers)}."
     if all(uneven):
@@ -380,14 +378,12 @@ def _directions_verdict(rows: list[Row]) -> Verdict:
 
 
 def _directions_figure(rows: list[Row]) -> "Figure":
-    figure, axes = plots.figure(1, 2, width=6.6, height=2.9, sharey=True)
-    for axis, domains in zip(axes[0], DOMAINS, strict=True):
+    there, back = (grouped(rows, "domains", name) for name in ("share", "back_share"))
+    figure, axes = plots.figure(1, len(there), width=3.3 * len(there), height=2.9, sharey=True)
+    for axis, domains in zip(axes[0], there, strict=True):
         x, y = domains.split(" and ")
-        values = [grouped(rows, "domains", name)[domains] for name in ("share", "back_share")]
-        axis.bar(
-            [f"{x} to {y}", f"{y} to {x}"], [fmean(group) for group in values], yerr=[spread(group) for group in values],
-            color=plots.COLORS[:2], capsize=3,
-        )  # fmt: skip
+        groups = {f"{x} to {y}": there[domains], f"{y} to {x}": back[domains]}
+        plots.group_bars(axis, groups, color=plots.COLORS[:2])
         axis.axhline(1, color=plots.COLORS[6], linestyle="--", linewidth=1)
     axes[0, 0].set_ylabel("absolute error\n(1: the mean picture)")
     figure.suptitle("One direction may be harder than the other", fontsize=10)

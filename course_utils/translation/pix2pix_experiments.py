@@ -13,11 +13,12 @@ from course_utils.data import Scenes, loader
 from course_utils.data.scenes import COLORS, render
 from course_utils.metrics import scene_agreement, sharpness
 from course_utils.metrics.recipes import PHOTO_JUDGE, on_cpu
-from course_utils.training import Experiment, Verdict, fit, grouped, load, said, spread
+from course_utils.training import Experiment, Verdict, clearly_more, fit, grouped, load, said
 from course_utils.translation import recipes
 from course_utils.translation.pix2pix import Pix2Pix, Pix2PixConfig, pix2pix_players
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Row = dict
@@ -46,11 +47,6 @@ def scored(model: Pix2Pix, source: str, target: str, samples: int) -> dict[str, 
     return scores | {"sharpness": (sharpness(answers).mean() / sharpness(truth).mean()).item()}
 
 
-def clearly_more(more: list[float], less: list[float], margin: float) -> bool:
-    """Whether the mean of `more` exceeds that of `less` by `margin` and by twice the spread over seeds."""
-    return fmean(more) - fmean(less) > max(margin, 2 * spread(more), 2 * spread(less))
-
-
 def panels(
     rows: list[Row],
     key: str,
@@ -69,19 +65,22 @@ def panels(
     """
     figure, axes = plots.figure(1, len(measures), width=3.1 * len(measures) + 0.4, height=2.9)
     for axis, (name, label) in zip(axes[0], measures.items(), strict=True):
-        groups = grouped(rows, key, name)
-        for position, values in enumerate(groups.values()):
-            axis.scatter([position] * len(values), values, color=plots.COLORS[0], s=16, zorder=3)
-            axis.hlines(fmean(values), position - 0.3, position + 0.3, color=plots.COLORS[1])
+        plots.group_dots(axis, grouped(rows, key, name))
         if name in (levels or {}):
             reference, level = levels[name]
             axis.axhline(level, color=plots.COLORS[6], linestyle="--", linewidth=1, label=reference)
             axis.legend(frameon=False, fontsize=8)
-        axis.set_xticks(range(len(groups)), [str(value) for value in groups], rotation=30, ha="right", fontsize=8)
+        _slant(axis)
         axis.set_ylabel(label)
         axis.set_ylim(min(0.0, axis.get_ylim()[0]), None)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _slant(axis: "Axes") -> None:
+    """Turn the names below an axis, where they are too long to stand side by side."""
+    for name in axis.get_xticklabels():
+        name.set(rotation=30, ha="right", fontsize=8)
 
 
 # --- C17: the parts of the loss --------------------------------------------------------------------------------------
@@ -291,11 +290,9 @@ def _one_mode_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 2, width=6.6, height=2.8)
     measures = (("spread", "difference between two answers"), ("colors", "colours of an object in 8 answers"))
     for axis, (measure, label) in zip(axes[0], measures, strict=True):
-        groups = {kind: [row[f"{kind}_{measure}"] for row in rows] for kind in ("answers", "truths")}
-        axis.bar(
-            ["pix2pix", "right answers"], [fmean(group) for group in groups.values()],
-            yerr=[spread(group) for group in groups.values()], color=plots.COLORS[:2], capsize=3,
-        )  # fmt: skip
+        kinds = {"pix2pix": "answers", "right answers": "truths"}
+        groups = {name: [row[f"{kind}_{measure}"] for row in rows] for name, kind in kinds.items()}
+        plots.group_bars(axis, groups, color=plots.COLORS[:2])
         axis.set_ylabel(label)
     figure.suptitle("One label map, many right photos, one answer", fontsize=10)
     return figure
@@ -352,14 +349,9 @@ def _tasks_verdict(rows: list[Row]) -> Verdict:
 def _tasks_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(1, 2, width=8.4, height=3.0)
     for axis, (name, label) in zip(axes[0], (("l1", "absolute error"), ("ssim", "SSIM")), strict=True):
-        own, identity = _by_task(rows, name), _by_task(rows, f"identity_{name}")
-        for shift, groups, legend in ((-0.2, own, "pix2pix"), (0.2, identity, "the input itself")):
-            axis.bar(
-                [position + shift for position in range(len(groups))], [fmean(group) for group in groups.values()],
-                yerr=[spread(group) for group in groups.values()], width=0.38, capsize=2, label=legend,
-                color=plots.COLORS[int(shift > 0)],
-            )  # fmt: skip
-        axis.set_xticks(range(len(own)), list(own), rotation=30, ha="right", fontsize=8)
+        plots.group_bars(axis, _by_task(rows, name), "pix2pix", 0, of=2)
+        plots.group_bars(axis, _by_task(rows, f"identity_{name}"), "the input itself", 1, of=2)
+        _slant(axis)
         axis.set_ylabel(label)
     axes[0, 0].legend(frameon=False, fontsize=8)
     figure.suptitle("One method, six tasks", fontsize=10)

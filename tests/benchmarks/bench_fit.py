@@ -6,18 +6,15 @@ the engine alone costs.
 """
 
 import json
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+import turns
 from torch import Tensor, nn
 
 from course_utils import runtime
 from course_utils.autoencoders.vae import VAE, VAEConfig
 from course_utils.training import Player, fit
-
-TURNS = 7
 
 
 def loop_by_hand(
@@ -46,24 +43,16 @@ def loop_by_hand(
 
 
 def compare(name: str, config: VAEConfig, steps: int, layout: torch.memory_format = torch.preserve_format) -> dict:
-    """One row: the median milliseconds a step of both, in turns."""
+    """One row: `fit` and the loop by hand, on a VAE of this config."""
     batches = pictures(config.in_channels)
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
-    for turn in range(TURNS + 1):
-        for who in ("ours", "peer") if turn % 2 else ("peer", "ours"):
-            module, objective = vae(config)
-            start = time.perf_counter()
-            if who == "ours":
-                fit(Player("model", module, objective), batches, steps, progress=False)
-            else:
-                loop_by_hand(module, objective, batches, steps, layout)
-            if runtime.device().type == "cuda":
-                torch.cuda.synchronize()
-            if turn:  # the first turn warms up
-                times[who].append(1000 * (time.perf_counter() - start) / steps)
-    ours, peer = (statistics.median(times[who]) for who in ("ours", "peer"))
-    ratio = statistics.median(mine / theirs for mine, theirs in zip(times["ours"], times["peer"], strict=True))
-    return {"name": name, "ours": round(ours, 3), "peer": round(peer, 3), "ratio": round(ratio, 3)}
+    return turns.compare(
+        name,
+        make=lambda: vae(config),
+        ours=lambda made: fit(Player("model", *made), batches, steps, progress=False),
+        peer=lambda made: loop_by_hand(*made, batches, steps, layout),
+        steps=steps,
+        turns=7,
+    )
 
 
 def vae(config: VAEConfig) -> tuple[nn.Module, Callable]:

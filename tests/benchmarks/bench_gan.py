@@ -6,11 +6,10 @@ channels-last, which `fit` always takes for convolutions. Goal: a ratio of at mo
 """
 
 import json
-import statistics
-import time
 from collections.abc import Callable, Sequence
 
 import torch
+import turns
 
 from course_utils import runtime
 from course_utils.gans import DCGAN, DCGANConfig
@@ -18,8 +17,6 @@ from course_utils.gans.gan import gan_players
 from course_utils.training import Player, fit
 from course_utils.translation import CycleGAN, CycleGANConfig
 from course_utils.translation.cyclegan import cyclegan_players
-
-TURNS = 5
 
 
 def loop_by_hand(players: Sequence[Player], batches: list[dict], steps: int, layout: torch.memory_format) -> None:
@@ -65,23 +62,15 @@ def pictures(names: Sequence[str], size: int) -> list[dict]:
 def compare(
     name: str, players: Callable[[], list[Player]], batches: list[dict], steps: int, layout: torch.memory_format
 ) -> dict:
-    """One row: the median milliseconds a step of both, in turns."""
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
-    for turn in range(TURNS + 1):
-        for who in ("ours", "peer") if turn % 2 else ("peer", "ours"):
-            both = players()
-            start = time.perf_counter()
-            if who == "ours":
-                fit(both, batches, steps, schedule="constant", clip=None, progress=False)
-            else:
-                loop_by_hand(both, batches, steps, layout)
-            if runtime.device().type == "cuda":
-                torch.cuda.synchronize()
-            if turn:  # the first turn warms up
-                times[who].append(1000 * (time.perf_counter() - start) / steps)
-    ours, peer = (statistics.median(times[who]) for who in ("ours", "peer"))
-    ratio = statistics.median(mine / theirs for mine, theirs in zip(times["ours"], times["peer"], strict=True))
-    return {"name": name, "ours": round(ours, 3), "peer": round(peer, 3), "ratio": round(ratio, 3)}
+    """One row: `fit` and the loop by hand, on these players."""
+    return turns.compare(
+        name,
+        make=players,
+        ours=lambda both: fit(both, batches, steps, schedule="constant", clip=None, progress=False),
+        peer=lambda both: loop_by_hand(both, batches, steps, layout),
+        steps=steps,
+        turns=5,
+    )
 
 
 def main() -> None:

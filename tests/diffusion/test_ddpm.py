@@ -246,7 +246,10 @@ def test_the_exact_answer_has_the_least_loss(prediction_type, weighting):
     timesteps = draw_integers(0, 50, (40_000,), generator(2))
     losses = {}
     for scale, shift in itertools.product((0.9, 1.0, 1.1), (-0.1, 0.0, 0.1)):
-        answer = lambda noisy, told, scale=scale, shift=shift: scale * exact(noisy, told) + shift  # noqa: E731
+
+        def answer(noisy: Tensor, told: Tensor, scale=scale, shift=shift) -> Tensor:
+            return scale * exact(noisy, told) + shift
+
         losses[scale, shift] = made.loss(answer, images, noise, timesteps).item()
     assert min(losses, key=losses.get) == (1.0, 0.0)
 
@@ -276,7 +279,10 @@ def test_the_hybrid_loss_moves_the_variance_by_the_bound_and_the_mean_by_the_err
     made = process(variance_type="learned_range")
     images, noise, timesteps = normal(8, 3, 4, 4).clamp(-1, 1), normal(8, 3, 4, 4, seed=1), torch.arange(8) * 6
     answer, variance = (normal(8, 3, 4, 4, seed=seed).requires_grad_() for seed in (2, 3))
-    network = lambda noisy, told: torch.cat([answer, variance], dim=1)  # noqa: E731
+
+    def network(noisy: Tensor, told: Tensor) -> Tensor:
+        return torch.cat([answer, variance], dim=1)
+
     loss = made.loss(network, images, noise, timesteps)
     simple = (answer - noise).square().mean()
     bits = made.step_bits(network, images, noise, timesteps)

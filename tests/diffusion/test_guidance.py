@@ -129,7 +129,11 @@ def test_rescaling_brings_the_standard_deviation_back(scale, seed):
     torch.testing.assert_close(full.flatten(1).std(dim=1), conditional.flatten(1).std(dim=1))
     torch.testing.assert_close(rescale_guided(guided, conditional, 0.0), guided)
     torch.testing.assert_close(rescale_guided(guided, conditional, 0.7), 0.7 * full + 0.3 * guided)
-    network = lambda noisy, timesteps, condition: torch.where(condition[:, None, None, None] == 1, *([conditional.repeat(2, 1, 1, 1), unconditional.repeat(2, 1, 1, 1)]))  # noqa: E731, E501  # fmt: skip
+
+    def network(noisy: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
+        known = condition[:, None, None, None] == 1  # of the two halves of the batch, the one with the label
+        return torch.where(known, conditional.repeat(2, 1, 1, 1), unconditional.repeat(2, 1, 1, 1))
+
     answer = classifier_free(network, 0, scale, 0.7)(conditional, torch.arange(3), torch.ones(3, dtype=torch.int64))
     torch.testing.assert_close(answer, 0.7 * full + 0.3 * guided, atol=1e-5, rtol=1e-4)
 

@@ -78,17 +78,12 @@ def test_the_size_of_the_published_autoencoder():
     assert sum(parameter.numel() for parameter in model.parameters()) == 83_653_863
 
 
-def test_files_with_the_old_names_of_the_attention_load_too(tmp_path):
+def test_files_with_the_old_names_of_the_attention_load_too(tmp_path, with_old_names):
     published().save_pretrained(tmp_path)
     path = tmp_path / "diffusion_pytorch_model.safetensors"
     images = normal(2, 3, 32, 32)
     expected = AutoencoderKL.from_hub(tmp_path).encode(images).mean
-    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
-    renamed = {}
-    for name, tensor in load_file(path).items():
-        for new, legacy in old.items():
-            name = name.replace(f".{new}.", f".{legacy}.")
-        renamed[name] = tensor
+    renamed = with_old_names(load_file(path))
     assert renamed.keys() != load_file(path).keys()
     save_file(renamed, path)
     assert AutoencoderKL.from_hub(tmp_path).encode(images).mean.equal(expected)

@@ -218,7 +218,10 @@ def test_a_denoiser_that_knows_the_picture_takes_every_sampler_to_its_noising(pa
     now, after = pair
     images, noise = normal(20_000, 1, dtype=torch.float64), normal(20_000, 1, seed=1, dtype=torch.float64)
     noisy = now.signal * images + now.noise * noise
-    know = lambda x, level: Prediction(images, (x - level.signal * images) / level.noise)  # noqa: E731
+
+    def know(x: Tensor, level: Level) -> Prediction:
+        return Prediction(images, (x - level.signal * images) / level.noise)
+
     fresh = normal(20_000, 1, seed=2, dtype=torch.float64)
     for sampler in (DDIM(eta), Ancestral(), Euler(), Heun(), DPMSolver()):
         rest = sampler.step(know, noisy, now, after, fresh, None).noisy - after.signal * images
@@ -231,7 +234,10 @@ def test_a_denoiser_that_knows_the_picture_takes_every_sampler_to_its_noising(pa
 @pytest.mark.parametrize("start", [Level(9, 0.0, 1.0), Level(9, 0.6, 0.8)])
 def test_the_last_step_gives_the_picture_that_is_seen_and_no_noise(sampler, start):
     noisy = normal(3, 4)
-    know = lambda x, level: Prediction(torch.full_like(x, 0.25), x)  # noqa: E731
+
+    def know(x: Tensor, level: Level) -> Prediction:
+        return Prediction(torch.full_like(x, 0.25), x)
+
     ended = sampler.step(know, noisy, start, CLEAN, 100 * normal(3, 4, seed=1), None).noisy
     torch.testing.assert_close(ended, torch.full((3, 4), 0.25))
 

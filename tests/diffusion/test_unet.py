@@ -118,18 +118,13 @@ def test_published_sizes():
     assert count(UNetConfig(in_channels=9, **text)) == 859_535_364
 
 
-def test_names_of_the_first_releases_load_too(tmp_path):
-    """google/ddpm-cifar10-32 is stored with the attention's layers called query, key, value, proj_attn."""
+def test_names_of_the_first_releases_load_too(tmp_path, with_old_names):
+    """google/ddpm-cifar10-32 is stored under these."""
     published(UNet2DModel, **CIFAR).save_pretrained(tmp_path)
     path = tmp_path / "diffusion_pytorch_model.safetensors"
     images, timesteps = normal(2, 3, 16, 16), torch.tensor([3, 900])
     expected = UNet.from_hub(tmp_path)(images, timesteps)
-    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
-    renamed = {}
-    for name, tensor in load_file(path).items():
-        for new, legacy in old.items():
-            name = name.replace(f".{new}.", f".{legacy}.")
-        renamed[name] = tensor
+    renamed = with_old_names(load_file(path))
     path.unlink()
     torch.save(renamed, tmp_path / "diffusion_pytorch_model.bin")
     assert UNet.from_hub(tmp_path)(images, timesteps).equal(expected)

@@ -213,6 +213,24 @@ def test_the_summary_is_mean_and_deviation_over_seeds() -> None:
     assert "curve" not in low["metrics"]
 
 
+@pytest.mark.parametrize(
+    ("more", "less", "margin", "clear"),
+    [
+        ([3.0, 4.0, 5.0], [0.9, 1.0, 1.1], 0.0, True),  # three apart, and one the wider spread
+        ([3.0, 4.0, 5.0], [2.4, 2.5, 2.6], 0.0, False),  # one and a half apart
+        ([2.4, 2.5, 2.6], [-1.0, 0.0, 1.0], 0.0, True),  # the wider spread may be the lesser's
+        ([1.4, 1.5, 1.6], [-1.0, 0.0, 1.0], 0.0, False),
+        ([3.0, 4.0, 5.0], [0.9, 1.0, 1.1], 2.9, True),
+        ([3.0, 4.0, 5.0], [0.9, 1.0, 1.1], 3.1, False),
+        ([0.9, 1.0, 1.1], [3.0, 4.0, 5.0], 0.0, False),  # less is not more
+        ([1.0], [0.9], 0.0, True),  # single seeds have no spread
+        ([1.0], [1.0], 0.0, False),
+    ],
+)
+def test_clearly_more_is_beyond_the_margin_and_twice_either_spread(more, less, margin, clear) -> None:
+    assert training.clearly_more(more, less, margin) is clear
+
+
 def test_every_claim_has_a_number_a_chapter_and_our_words() -> None:
     assert [claim.id for claim in CLAIMS] == [f"C{number:02}" for number in range(1, 45)]
     later = [claim.id for claim in CLAIMS if claim.later]

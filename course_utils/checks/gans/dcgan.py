@@ -26,13 +26,7 @@ __all__ = [
 
 
 class _BlockCheck(Check):
-    """A check of layers that the answer makes itself: two wrong ones are alike only if the same shapes are wrong."""
-
-    def _alike_in_value(self, a: Answer, b: Answer) -> bool:
-        failures = [answer.failure for answer in (a, b) if answer.failure is not None]
-        if len(failures) == 2 and all(failure.type_name == "WrongParameters" for failure in failures):
-            return failures[0].message == failures[1].message
-        return super()._alike_in_value(a, b)
+    """A check of layers that the answer makes itself; what draws at random is told where no known mistake fits."""
 
     def mistake(self, answers: Sequence[Answer], hidden: bool = False) -> str | None:
         drew = any(answer.drew and answer.failure is None for answer in answers)
