@@ -37,11 +37,12 @@ def download(url: str, file: Path) -> None:
         return download(url, file)
     with reply:
         start = start if reply.status == 206 else 0  # 206: "partial content", as asked for; else all of it comes
-        whole = start + int(reply.headers["Content-Length"])
+        length = reply.headers["Content-Length"]
+        whole = start + int(length) if length else None
         bar = {"total": whole, "initial": start, "desc": file.name, "file": sys.stdout, "ascii": " =", "mininterval": 1}
         with open(part, "ab" if start else "wb") as target, tqdm.wrapattr(reply, "read", **bar) as counted:
             shutil.copyfileobj(counted, target, PIECE)
-    if part.stat().st_size != whole:
+    if whole is not None and part.stat().st_size != whole:
         raise ConnectionError(f"the connection broke off after {part.stat().st_size:,} of {whole:,} bytes")
     part.replace(file)
 
