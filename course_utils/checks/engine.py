@@ -108,7 +108,7 @@ class Check:
         mistakes: known wrong answers.
         gradients: "required" if gradients must flow to the tensors named in `differentiable` as they do in the reference, which may cut some
             off; "forbidden" if none may; or "free".
-        differentiable: names of the arguments to differentiate by.
+        differentiable: names of the arguments to differentiate by; of a `Network`, by its parameters.
         relative, absolute: tolerances of the values.
         align: makes a result comparable where the exercise leaves a choice: (value, expected value) -> value.
         not_a_number: what to say where the answer gives NaN or infinity and the reference does not.

@@ -97,16 +97,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """Call a function with `arguments`, in their order; differentiate what it returns by those named in `gradients`."""
+    """Call a function with `arguments`, in their order; differentiate what it returns by those named in `gradients`.
+
+    By a `Network` means by each of its parameters: "discriminator" gives "discriminator.1.weight" and so on.
+    """
 
     arguments: Mapping[str, Any]
     gradients: tuple[str, ...] = ()
 
     def carry_out(self, target: Callable[..., Any], watch: "Watch") -> Answer:
-        leaves, passed = {}, {}
+        leaves, passed, wanted = {}, {}, {}
         for name, value in self.arguments.items():
             if isinstance(value, Network):
                 passed[name] = value.built()
+                if name in self.gradients:
+                    wanted |= {f"{name}.{key}": weight for key, weight in passed[name].named_parameters()}
             elif isinstance(value, Tensor):
                 leaves[name] = value.clone().requires_grad_(name in self.gradients)
                 passed[name] = leaves[name].clone()  # no leaf: code that works in place runs, and is told afterwards
@@ -116,10 +121,11 @@ class Call:
         output = target(*passed.values())
         changed = [] if torch.is_grad_enabled() else ["the gradient mode"]
         torch.set_grad_enabled(True)
-        named = {name: leaves[name] for name in self.gradients}
-        gradients = _gradients(output, named) if named else {}
+        wanted |= {name: leaf for name, leaf in leaves.items() if name in self.gradients}
+        thawed = {name: leaf for name, leaf in wanted.items() if leaf.requires_grad}  # the answer may freeze a network
+        gradients = dict.fromkeys(wanted) | _gradients(output, thawed)
         # detach_() works in place as well
-        cut = [name for name in self.gradients if not passed[name].requires_grad]
+        cut = [name for name in self.gradients if name in leaves and not passed[name].requires_grad]
         changed += [name for name, before in leaves.items() if name in cut or not _equal(before, passed[name])]
         for name, value in passed.items():
             if isinstance(value, nn.Module) and not all(parameter.requires_grad for parameter in value.parameters()):
@@ -131,25 +137,37 @@ class Call:
 class Build:
     """Make a module, put `parameters` in, and call methods: `calls` maps each method's name to its tensor.
 
-    The gradients are those of the parameters through the last call.
+    The gradients are those of the parameters through the last call. After it come the calls `in_evaluation`, in evaluation mode: what
+    the others have left there, such as running statistics, shows in their results.
     """
 
     arguments: tuple[Any, ...]
     parameters: Mapping[str, Tensor]
     calls: Mapping[str, Tensor]
+    in_evaluation: Mapping[str, Tensor] = field(default_factory=dict)
 
     def carry_out(self, target: Callable[..., nn.Module], watch: "Watch") -> Answer:
         model = target(*self.arguments)
         names = _put_parameters(model, self.parameters)
         watch.start()
         value, changed, output = {}, [], None
-        for method, images in self.calls.items():
+
+        def call(method: str, images: Tensor, name: str) -> Any:
             passed = images.clone()
             output = getattr(model, method)(passed)
-            value[method] = plain.describe(output)
+            value[name] = plain.describe(output)
             if not _equal(images, passed):
                 changed.append(f"the argument of {method}")
-        return Answer(value, _gradients(output, names), tuple(changed), watch.drew())
+            return output
+
+        for method, images in self.calls.items():
+            output = call(method, images, method)
+        gradients = _gradients(output, names)
+        if self.in_evaluation:
+            model.eval()
+        for method, images in self.in_evaluation.items():
+            call(method, images, f"{method} in evaluation mode")
+        return Answer(value, gradients, tuple(changed), watch.drew())
 
 
 @dataclass(frozen=True)
@@ -312,7 +330,7 @@ def _gradients(output: Any, leaves: Mapping[str, Tensor]) -> dict[str, Tensor | 
             weights = (1 + 0.5 * torch.cos(places)).reshape(tensor.shape).to(tensor)
             part = (weights * tensor).sum()
             total = part if total is None else total + part
-    if total is None:
+    if total is None or not leaves:
         return dict.fromkeys(leaves)
     found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     return {name: None if g is None else g.detach().cpu().clone() for name, g in zip(leaves, found, strict=True)}

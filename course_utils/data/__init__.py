@@ -27,7 +27,7 @@ _HOMES = {
 
 __all__ = [
     "Digits", "Faces", "GlyphPairs", "Glyphs", "Scenes", "loader", "stream", "to_dataset",
-    "cards", "digits", "draws", "exposure", "faces", "glyphs", "hashing", "loading", "outlines", "pixels", "real",
+    "archives", "cards", "digits", "draws", "exposure", "faces", "glyphs", "hashing", "loading", "outlines", "pixels", "real",
     "records", "rendered", "scenes",
 ]  # fmt: skip
 

@@ -242,8 +242,9 @@ table = to_dataset(Glyphs("test", length=1000))     # a datasets.Dataset
 def real_text() -> str:
     """The card of the real data sets."""
     rows = "\n".join(
-        f"| `{name}` | {source.repository} | {source.megabytes:,} MB "
-        f"| {source.channels} x {source.size} x {source.size} | `{source.substitute}` |"
+        f"| `{name}` | {source.place} | {source.megabytes:,} MB "
+        f"| {getattr(source, 'channels', 3)} x {source.size} x {source.size} | `{source.substitute}`"
+        f"{'' if source.home == 'course_utils.data' else f' of {source.home}'} |"
         for name, source in real.SOURCES.items()
     )
     return f"""# Real data by name
@@ -251,19 +252,25 @@ def real_text() -> str:
 **What.** Public data sets in the form of the course's own worlds. They need a network once; then they lie in
 `data/cache/real`.
 
-| name | on the Hugging Face hub | download | picture | without a network |
+| name | from | download | picture | without a network |
 | --- | --- | --- | --- | --- |
 {rows}
 
 **Source.** MNIST: LeCun, Cortes and Burges (CC BY-SA 3.0). Fashion-MNIST: Xiao, Rasul and Vollgraf, 2017 (MIT).
 CIFAR-10: Krizhevsky, 2009 (no licence stated). CelebA: Liu, Luo, Wang and Tang, ICCV 2015 (for research that is not
-commercial).
+commercial). Facades: Tylecek and Sara, GCPR 2013. Edges2shoes: photographs of Yu and Grauman, CVPR 2014 (for research
+that is not commercial), edges by the network of Xie and Tu, ICCV 2015. Maps: Google Maps. Horse2zebra: ImageNet. These
+four as Isola, Zhu, Zhou and Efros (pix2pix, CVPR 2017) and Zhu, Park, Isola and Efros (CycleGAN, ICCV 2017) put them
+together, from their server.
 
-**Splits.** `train`, `validation`, `test`. CelebA has its own; of the others a twelfth of the training pictures is the
-validation split, always the same.
+**Splits.** `train`, `validation`, `test`. CelebA and facades (400, 100, 106 pairs) have their own; of the others a twelfth
+of the training pictures is the validation split, always the same. Of maps (1,096 pairs) and edges2shoes (49,825) the
+test split is what the authors call `val` (1,098 and 200). Horse2zebra: 1,067 horses and 1,334 zebras, for the test 120
+and 140.
 
 **A batch.** `image` (batch, channels, size, size) float32 in [-1, 1], the central square of the picture; `label`
-(batch,) int64, for CelebA `attributes` (batch, 40) int64 of 0 and 1.
+(batch,) int64, for CelebA `attributes` (batch, 40) int64 of 0 and 1. Of pairs: `input`, a drawing (labels of a facade, a
+street map, edges of a shoe), and `image`, its photograph; of collections without pairs: `x` and `y`.
 
 **Load.** `python -m course_utils.data.real mnist` downloads and does nothing else; in Python:
 
@@ -271,10 +278,16 @@ validation split, always the same.
 from course_utils.data import loader, real
 
 batches = loader(real.load("mnist", "train", size=32), batch_size=128)
+pairs = loader(real.load_pairs("facades"), batch_size=1)  # for pix2pix
+collections = loader(real.load_unpaired("horse2zebra"), batch_size=1)  # for CycleGAN; takes maps and others too
 ```
 
-**Mind.** An interrupted download goes on where it stopped, and the cache never holds half a data set. The downloaded
-files themselves lie in the hub's own cache and may be deleted afterwards (`hf cache`).
+**Mind.**
+- An interrupted download goes on where it stopped, and the cache never holds half a data set. The downloaded files
+  themselves lie in the hub's own cache and may be deleted afterwards (`hf cache`). The archives of pairs and collections
+  lie in `data/cache/downloads` until they are unpacked, so they need their size twice for a moment.
+- Pairs and collections come as they are: the papers also enlarge them to 286 x 286, cut 256 x 256 out at random, and
+  mirror them.
 """
 
 

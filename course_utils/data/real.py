@@ -1,18 +1,20 @@
-"""Real public data by name, in the form of the course's worlds: `load("mnist", "train")`.
+"""Real public data by name, in the form of the course's worlds.
 
-The first use downloads (`python -m course_utils.data.real mnist` does nothing but that), all later ones read
-`data/cache/real`. An interrupted download goes on where it stopped; what lies in the cache is always whole.
+`load("mnist")` gives pictures, `load_pairs("facades")` pairs for pix2pix, `load_unpaired("horse2zebra")` two collections
+for CycleGAN. The first use downloads (`python -m course_utils.data.real mnist` does nothing but that), all later ones
+read `data/cache/real`. An interrupted download goes on where it stopped; what lies in the cache is always whole.
 """
 
 import difflib
 import errno
+import functools
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import torch
@@ -20,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from course_utils.data import archives
 from course_utils.data.hashing import hashed_integers
 from course_utils.runtime import cache_folder
 
@@ -46,16 +49,60 @@ class Source:
     label: str | None  # column of the class; None: all other columns of integers are attributes
     substitute: str  # what to use without a network
     splits: tuple[str, str | None, str] = ("train", None, "test")  # the table's names of SPLITS
+    home: str = "course_utils.data"  # of the substitute
+
+    @property
+    def place(self) -> str:
+        """Where it is downloaded from."""
+        return f"{self.repository} on the Hugging Face hub"
 
 
-SOURCES = {
+@dataclass(frozen=True)
+class Archive:
+    """Where the pictures of pix2pix or CycleGAN come from: JPEGs in a folder for each split.
+
+    These are the authors' own archives, and not the copies on the hub (`huggan/facades` and so on): only they are sure
+    to have the splits of the papers, and all four can be read in one way.
+    """
+
+    url: str
+    megabytes: int  # to download
+    left: str | None  # what the left half of a file is, "input" or "image"; None: no pairs, but folders ...A and ...B
+    substitute: str  # what to use without a network
+    splits: tuple[str, str | None, str] = ("train", None, "val")  # the archive's names of SPLITS
+    home: str = "course_utils.data"  # of the substitute
+    size: int = 256  # of the pictures, unless another is asked for: that of the papers
+
+    @property
+    def place(self) -> str:
+        """Where it is downloaded from."""
+        return self.url
+
+
+_PIX2PIX = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets"
+_CYCLEGAN = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets"
+
+# In the pairs the drawing is the input, the photograph the image: pix2pix' own direction is BtoA for facades (labels on
+# the right) and AtoB for edges2shoes (edges on the left); a file of maps has the aerial photograph on the left.
+SOURCES: dict[str, Source | Archive] = {
     "mnist": Source("ylecun/mnist", 18, 1, 28, "image", "label", "Digits(split) or Glyphs(split)"),
     "fashion_mnist": Source("zalando-datasets/fashion_mnist", 31, 1, 28, "image", "label", "Glyphs(split)"),
     "cifar10": Source("uoft-cs/cifar10", 144, 3, 32, "img", "label", "Scenes(split)"),
     "celeba": Source(
         "tpremoli/CelebA-attrs", 1424, 3, 64, "image", None, "Faces(split, size=64)", ("train", "validation", "test")
     ),
-}
+    "facades": Archive(
+        f"{_PIX2PIX}/facades.tar.gz", 30, "image", 'Scenes(split, fields=("labels", "photo"))', ("train", "val", "test")
+    ),
+    "maps": Archive(f"{_PIX2PIX}/maps.tar.gz", 250, "image", 'Scenes(split, fields=("plan", "aerial"))'),
+    "edges2shoes": Archive(
+        f"{_PIX2PIX}/edges2shoes.tar.gz", 2150, "input", 'Scenes(split, fields=("edges", "photo"))'
+    ),
+    "horse2zebra": Archive(
+        f"{_CYCLEGAN}/horse2zebra.zip", 117, None, 'Unpaired("plain", "striped", split)',
+        ("train", None, "test"), "course_utils.translation.recipes",
+    ),
+}  # fmt: skip
 
 
 class RealImages(Dataset):
@@ -84,7 +131,9 @@ class RealImages(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """A batch: `image`, and `label` (batch,) int64 or, for celeba, `attributes` (batch, 40) int64 of 0 and 1."""
         rows = self.table[list(indices)]
-        batch = {"image": torch.stack([self._picture(picture) for picture in rows[self.source.image]])}
+        mode = "L" if self.source.channels == 1 else "RGB"
+        pictures = [_pixels(picture.convert(mode), self.size) for picture in rows[self.source.image]]
+        batch = {"image": torch.stack(pictures)}
         if self.source.label is None:
             columns = [torch.tensor(rows[attribute], dtype=torch.int64) for attribute in self.attributes]
             batch["attributes"] = (torch.stack(columns, dim=1) > 0).long()  # some copies write -1 for 0
@@ -108,15 +157,70 @@ class RealImages(Dataset):
             )
         return datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=list(self.class_names)))
 
-    def _picture(self, picture: Image.Image) -> Tensor:
-        picture = picture.convert("L" if self.source.channels == 1 else "RGB")
-        side = min(picture.size)
-        left, top = (picture.width - side) / 2, (picture.height - side) / 2
-        if picture.size != (self.size, self.size):
-            box = (left, top, left + side, top + side)
-            picture = picture.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
-        pixels = torch.from_numpy(numpy.array(picture)).view(self.size, self.size, self.source.channels)
-        return pixels.permute(2, 0, 1).to(torch.float32) / 127.5 - 1
+
+Half = tuple[Path, str | None]
+"""A file, and which half of it is the picture: "left", "right" or None for all of it."""
+
+
+class RealPictures(Dataset):
+    """One split of the pictures of pix2pix or CycleGAN; made by `load_pairs` or `load_unpaired`.
+
+    Pictures (batch, 3, size, size) in [-1, 1]: the central square, resized with anti-aliasing.
+    """
+
+    def __init__(self, name: str, split: str, size: int, fields: dict[str, Sequence[Half]]):
+        self.name = name
+        self.split = split
+        self.size = size
+        self.fields = fields
+
+    def __len__(self) -> int:
+        """Of the longer collection: the pictures of the other one come again."""
+        return max(len(halves) for halves in self.fields.values())
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """A batch: `input` and `image`, or `x` and `y`."""
+        opened = functools.cache(_opened)  # both pictures of a pair lie in one file
+        return {
+            name: torch.stack([self._picture(opened, *halves[index % len(halves)]) for index in indices])
+            for name, halves in self.fields.items()
+        }
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One example: two pictures (3, size, size)."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is outside of a split of {len(self)} pictures")
+        return {name: values[0] for name, values in self.__getitems__([index % len(self)]).items()}
+
+    def features(self) -> "datasets.Features":
+        """Columns for `exposure.to_dataset` and `exposure.stream`."""
+        import datasets
+
+        return datasets.Features({name: datasets.Image() for name in self.fields})
+
+    def _picture(self, opened: Callable[[Path], Image.Image], file: Path, half: str | None) -> Tensor:
+        picture = opened(file)
+        if half is not None:
+            middle = picture.width // 2
+            left = 0 if half == "left" else middle
+            picture = picture.crop((left, 0, left + middle, picture.height))
+        return _pixels(picture, self.size)
+
+
+def _opened(file: Path) -> Image.Image:
+    with Image.open(file) as picture:
+        return picture.convert("RGB")  # some of ImageNet's are grey
+
+
+def _pixels(picture: Image.Image, size: int) -> Tensor:
+    """The central square (channels, size, size) of a picture, in [-1, 1]."""
+    side = min(picture.size)
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    if picture.size != (size, size):
+        box = (left, top, left + side, top + side)
+        picture = picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    pixels = torch.from_numpy(numpy.array(picture)).view(size, size, len(picture.getbands()))
+    return pixels.permute(2, 0, 1).to(torch.float32) / 127.5 - 1
 
 
 def load(name: str, split: str = "train", size: int | None = None) -> RealImages:
@@ -132,18 +236,51 @@ def load(name: str, split: str = "train", size: int | None = None) -> RealImages
         ValueError: if there is no such data set or split, or `size` is below 1.
         DataUnavailable: if it has to be downloaded and cannot be; nothing half-written is left behind.
     """
-    source = _source(name)
-    if split not in SPLITS:
-        raise ValueError(f"{name} has no split {split!r}; it has {', '.join(SPLITS)}")
-    if size is not None and size < 1:
-        raise ValueError(f"size is {size}, but must be at least 1")
+    source = _wanted("load", name, split, size)
+    table = _table(download(name), source.splits[SPLITS.index(split)] or "train")
+    rows = _rows(len(table), source, split)
+    return RealImages(name, split, size or source.size, table if len(rows) == len(table) else table.select(rows))
+
+
+def load_pairs(name: str, split: str = "train", size: int | None = None) -> RealPictures:
+    """Real pairs for pix2pix, downloaded at their first use: a batch holds a drawing, `input`, and its photograph, `image`.
+
+    Args:
+        name: `facades` (labels to facades), `maps` (street maps to aerial photographs) or `edges2shoes`.
+        split: `train`, `validation` or `test`. Only facades has three of its own: of the others a twelfth of the training
+            pairs is kept for validation, always the same, and the `val` of the authors is the test split.
+        size: height and width in pixels; by default 256.
+
+    Raises:
+        ValueError, DataUnavailable: as `load`.
+    """
+    source = _wanted("load_pairs", name, split, size)
+    return RealPictures(name, split, size or source.size, _pairs(source, download(name), split))
+
+
+def load_unpaired(name: str, split: str = "train", size: int | None = None) -> RealPictures:
+    """Two real collections without pairs for CycleGAN, downloaded at their first use: a batch holds `x` and `y`.
+
+    Which y comes with which x says nothing. An epoch is as long as the larger collection.
+
+    Args:
+        name: `horse2zebra` (x: horses, y: zebras), or one of `load_pairs` (x: drawings, y: photographs), whose pairs are
+            then torn apart: beside a drawing comes the photograph of another one.
+        split: `train`, `validation` or `test`. Of horses and zebras a twelfth of the training pictures is kept for
+            validation, always the same.
+        size: height and width in pixels; by default 256.
+
+    Raises:
+        ValueError, DataUnavailable: as `load`.
+    """
+    source = _wanted("load_unpaired", name, split, size)
     folder = download(name)
-    own = source.splits[SPLITS.index(split)]
-    table = _table(folder, own or "train")
-    if source.splits[1] is None and split != "test":
-        held_out = hashed_integers(VALIDATION, "real validation", torch.arange(len(table))) == 0
-        table = table.select((held_out if split == "validation" else ~held_out).nonzero().squeeze(1).tolist())
-    return RealImages(name, split, size or source.size, table)
+    if source.left is None:
+        x, y = ([(file, None) for file in _files(source, folder, split, letter)] for letter in "AB")
+    else:
+        x, y = _pairs(source, folder, split).values()
+        y = y[len(y) // 2 :] + y[: len(y) // 2]
+    return RealPictures(name, split, size or source.size, {"x": x, "y": y})
 
 
 def download(name: str) -> Path:
@@ -178,16 +315,38 @@ def download(name: str) -> Path:
     return folder
 
 
-def _fetch(source: Source, unfinished: Path) -> None:
-    """Download and write `unfinished/table`. The hub's library keeps the files themselves and resumes within them."""
+def _fetch(source: Source | Archive, unfinished: Path) -> None:
+    """Download and write `unfinished/table`."""
+    if isinstance(source, Archive):
+        _fetch_archive(source.url, unfinished)
+    else:
+        _fetch_table(source.repository, unfinished)
+
+
+def _fetch_archive(url: str, unfinished: Path) -> None:
+    """The archive is kept until it has been unpacked, what there is of it after an interruption too."""
+    archive = cache_folder("downloads", url.rsplit("/", 1)[1])
+    archives.download(url, archive)
+    try:
+        archives.unpack(archive, unfinished)
+        os.replace(unfinished / archive.name.split(".")[0], unfinished / "table")
+    except Exception as error:
+        if not _disk_is_full(error):
+            archive.unlink()  # damaged: the next attempt takes a new one
+        raise
+    archive.unlink()
+
+
+def _fetch_table(repository: str, unfinished: Path) -> None:
+    """The hub's library keeps the files themselves and resumes within them."""
     from huggingface_hub import HfApi
 
     # without a network this fails at once, what follows would take half a minute
-    HfApi().dataset_info(source.repository, timeout=20)
+    HfApi().dataset_info(repository, timeout=20)
 
     import datasets
 
-    builder = datasets.load_dataset_builder(source.repository)
+    builder = datasets.load_dataset_builder(repository)
     builder.download_and_prepare(str(unfinished / "table"))
 
 
@@ -200,7 +359,49 @@ def _table(folder: Path, split: str) -> "datasets.Dataset":
     return datasets.concatenate_datasets([datasets.Dataset.from_file(str(piece)) for piece in pieces])
 
 
-def _source(name: str) -> Source:
+def _files(source: Archive, folder: Path, split: str, letter: str = "") -> list[Path]:
+    """The files of a split of an archive, of one collection if it has two."""
+    own = folder / f"{source.splits[SPLITS.index(split)] or 'train'}{letter}"
+    files = sorted(own.glob("*.jpg"))
+    if not files:
+        raise FileNotFoundError(f"{own} holds no pictures: delete {folder}, then load the data again")
+    return [files[row] for row in _rows(len(files), source, split)]
+
+
+def _pairs(source: Archive, folder: Path, split: str) -> dict[str, list[Half]]:
+    """Both halves of all files of a split, by the names that they have in a batch."""
+    input_side, image_side = ("left", "right") if source.left == "input" else ("right", "left")
+    files = _files(source, folder, split)
+    return {"input": [(file, input_side) for file in files], "image": [(file, image_side) for file in files]}
+
+
+def _rows(length: int, source: Source | Archive, split: str) -> list[int]:
+    """What belongs to `split`: where there is no validation split, train and validation share the training examples."""
+    rows = torch.arange(length)
+    if source.splits[1] is None and split != "test":
+        held_out = hashed_integers(VALIDATION, "real validation", rows) == 0
+        rows = rows[held_out if split == "validation" else ~held_out]
+    return rows.tolist()
+
+
+def _wanted(function: str, name: str, split: str, size: int | None) -> Any:
+    """The source of a data set that `function` can load."""
+    source = _source(name)
+    if isinstance(source, Source):
+        able = ["load"]
+    else:
+        able = ["load_pairs", "load_unpaired"] if source.left else ["load_unpaired"]
+    if function not in able:
+        calls = " or ".join(f"{right}({name!r})" for right in able)
+        raise ValueError(f"{function} does not know {name!r}: use {calls}")
+    if split not in SPLITS:
+        raise ValueError(f"{name} has no split {split!r}; it has {', '.join(SPLITS)}")
+    if size is not None and size < 1:
+        raise ValueError(f"size is {size}, but must be at least 1")
+    return source
+
+
+def _source(name: str) -> Source | Archive:
     if name not in SOURCES:
         nearest = difflib.get_close_matches(name.lower().replace("-", "_"), SOURCES, n=1, cutoff=0.4)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
@@ -208,16 +409,20 @@ def _source(name: str) -> Source:
     return SOURCES[name]
 
 
-def _message(name: str, source: Source, error: Exception) -> str:
-    if getattr(error, "errno", None) == errno.ENOSPC:
+def _disk_is_full(error: Exception) -> bool:
+    return getattr(error, "errno", None) == errno.ENOSPC
+
+
+def _message(name: str, source: Source | Archive, error: Exception) -> str:
+    if _disk_is_full(error):
         reason = "the disk is full"
     else:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     return (
         f"{name} is not in {cache_folder('real')} and could not be downloaded "
-        f"({source.megabytes:,} MB, {source.repository} on the Hugging Face hub): {reason}.\n"
+        f"({source.megabytes:,} MB, {source.place}): {reason}.\n"
         f"With a network, run: python -m course_utils.data.real {name}\n"
-        f"Without one, use {source.substitute} from course_utils.data: no download needed."
+        f"Without one, use {source.substitute} from {source.home}: no download needed."
     )
 
 

@@ -11,12 +11,12 @@ import numpy
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_utils.autoencoders import autoencoder
 from course_utils.checks.autoencoders import train_step as check_train_step
 from course_utils.checks.engine import Case, Check, CheckFailed, Mistake, known_answers
-from course_utils.checks.perform import Network
+from course_utils.checks.perform import Build, Network
 
 scaled = Check(
     name="scaled",
@@ -155,6 +155,56 @@ def test_a_gradient_to_what_the_reference_cuts_off_is_told() -> None:
     half(lambda x, y: x * y.detach() + 0 * y)  # a gradient of zero is none
     with pytest.raises(CheckFailed, match="a gradient flows back to `y`, and none may"):
         half(lambda x, y: x * y)
+
+
+def test_gradients_by_the_parameters_of_a_network_are_compared() -> None:
+    judged = Check(
+        name="judged", signature=("judge", "x", "y"), reference=lambda judge, x, y: judge(x) + judge(y.detach()), holds="both", look="here",
+        hint="add", mistakes=(), gradients="required", differentiable=("y", "judge"),
+        cases=(Case("2 rows", lambda draw: (Network((draw.normal(3, 4),), (draw.normal(3),), (3,)), draw.normal(2, 4), draw.normal(2, 4))),),
+    )  # fmt: skip
+
+    def frozen_for_a_while(judge: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        judge.requires_grad_(False)
+        result = judge(x + 0 * y.detach()) + judge(y.detach())
+        judge.requires_grad_(True)
+        return result
+
+    judged(lambda judge, x, y: judge(torch.cat([x, y]).detach()).view(2, 2, 3).sum(0))
+    with pytest.raises(CheckFailed, match="a gradient flows back to `y`, and none may"):
+        judged(lambda judge, x, y: judge(x) + judge(y))
+    for half in (
+        lambda judge, x, y: judge(x) + judge(y).detach(),
+        lambda judge, x, y: judge(x).detach() + judge(y.detach()),
+    ):
+        with pytest.raises(CheckFailed, match="the gradient with respect to `judge.1.weight` is not"):
+            judged(half)
+    for none in (lambda judge, x, y: judge(x).detach() + judge(y).detach(), frozen_for_a_while):
+        with pytest.raises(
+            CheckFailed, match="no gradient flows from your result back to `judge.1.weight` and `judge.1.bias`"
+        ):
+            judged(none)
+
+
+def test_what_a_module_keeps_for_evaluation_is_compared() -> None:
+    def request(draw: Any) -> Build:
+        return Build(
+            (3,),
+            {"weight": torch.ones(3), "bias": draw.normal(3)},
+            {"forward": draw.normal(5, 3)},
+            {"forward": draw.normal(1, 3)},
+        )
+
+    norm = Check(
+        name="norm", signature=("features",), reference=nn.BatchNorm1d, holds="a batch norm", look="here", hint="nn.BatchNorm1d",
+        cases=(Case("5 rows of 3", request),), mistakes=(), gradients="required",
+    )  # fmt: skip
+    norm(lambda features: nn.BatchNorm1d(features))
+    for settings in ({"momentum": 0.0}, {"momentum": 0.5}):
+        with pytest.raises(CheckFailed, match="Expected  forward in evaluation mode: "):
+            norm(lambda features, settings=settings: nn.BatchNorm1d(features, **settings))
+    with pytest.raises(CheckFailed, match="more than 1 value per channel"):
+        norm(lambda features: nn.BatchNorm1d(features, track_running_stats=False))
 
 
 def test_right_values_are_not_taken_for_a_mistake_that_gives_right_values() -> None:

@@ -10,7 +10,7 @@ import torch
 from course_utils.checks import plain
 from course_utils.checks.autoencoders import kl_divergence
 from course_utils.checks.engine import CheckFailed
-from course_utils.checks.perform import Call
+from course_utils.checks.perform import Build, Call, Network
 from course_utils.checks.plain import Malformed, Seen, Unknown, decode, encode
 from course_utils.checks.subjects import Child, Forged, InChild, SubjectLost
 
@@ -80,6 +80,22 @@ def test_output_and_gradients_cross(child: Child) -> None:
     assert answer.gradients["mean"].shape == (2, 3) and answer.gradients["mean"].abs().sum() > 0
     assert answer.gradients["log_variance"].abs().sum() == 0  # exp(0) - 1
     kl_divergence(subject)
+
+
+def test_gradients_of_a_network_and_calls_in_evaluation_cross(child: Child) -> None:
+    network = Network((torch.ones(1, 2),), (torch.zeros(1),), (1,))
+    source = (
+        "import torch\ndef twice(network, x):\n    return 2 * network(x)\nclass Norm(torch.nn.BatchNorm1d):\n    pass\n"
+    )
+    call = Call({"network": network, "x": torch.tensor([[1.0, 3.0]])}, ("network",))
+    gradients = InChild(source, "twice", child).answer(call).gradients
+    assert list(gradients) == ["network.1.weight", "network.1.bias"]
+    assert torch.allclose(gradients["network.1.weight"], 3 * torch.tensor([[1.0, 3.0]]))  # one output counts 1.5
+    parameters = {"weight": torch.ones(1), "bias": torch.zeros(1)}
+    build = Build((1,), parameters, {"forward": torch.tensor([[1.0], [3.0]])}, {"forward": torch.tensor([[0.2]])})
+    value = InChild(source, "Norm", child).answer(build).value
+    assert list(value) == ["forward", "forward in evaluation mode"]
+    assert value["forward in evaluation mode"].data.abs().max() < 1e-6  # a tenth of the mean 2 is what has been learned
 
 
 def test_each_answer_has_a_fresh_process(child: Child) -> None:

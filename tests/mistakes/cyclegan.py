@@ -636,6 +636,32 @@ def least_squares_loss(discriminate, real, fake):
         (
             """
 def least_squares_loss(discriminate, real, fake):
+    real_logits, fake_logits = discriminate(real), discriminate(fake).detach()
+    return 0.5 * (real_logits - 1).square().mean() + 0.5 * fake_logits.square().mean()
+""",
+            "what the discriminator *says* of the translations",
+        ),
+        (
+            """
+def least_squares_loss(discriminate, real, fake):
+    with torch.no_grad():
+        fake_logits = discriminate(fake)
+    return ((discriminate(real) - 1) ** 2).mean() / 2 + (fake_logits**2).mean() / 2
+""",
+            "what the discriminator *says* of the translations",
+        ),
+        (
+            """
+def least_squares_loss(discriminate, real, fake):
+    with torch.no_grad():
+        real_logits = discriminate(real)
+    return ((real_logits - 1) ** 2).mean() / 2 + (discriminate(fake.detach()) ** 2).mean() / 2
+""",
+            "what the discriminator *says* of the real pictures",
+        ),
+        (
+            """
+def least_squares_loss(discriminate, real, fake):
     loss = 0.5 * (discriminate(real) - 1).square().mean() + 0.5 * discriminate(fake.detach()).square().mean()
     return loss.item()
 """,
@@ -776,6 +802,11 @@ def least_squares_loss(discriminate, real, fake):
     fake = fake.detach()
     errors = [torch.mean((1.0 - discriminate(real)) ** 2), torch.mean(discriminate(fake) ** 2)]
     return torch.stack(errors).mean()
+""",
+        """
+def least_squares_loss(discriminate, real, fake):
+    real, fake = real.detach(), fake.detach()  # both are data here
+    return 0.5 * (discriminate(real) - 1).square().mean() + 0.5 * discriminate(fake).square().mean()
 """,
     ],
 }

@@ -371,6 +371,50 @@ def generator_block(in_channels, out_channels):
 """,
             "There is a dropout in your block",
         ),
+        (
+            """
+def generator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, track_running_stats=False),
+        nn.ReLU(),
+    )
+""",
+            "keeps no running mean and variance",
+        ),
+        (
+            """
+def generator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, momentum=0),
+        nn.ReLU(),
+    )
+""",
+            "never learns its running mean and variance",
+        ),
+        (
+            """
+def generator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, momentum=0.9),
+        nn.ReLU(),
+    )
+""",
+            "Right in training, but not in evaluation mode",
+        ),
+        (
+            """
+def generator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.ConvTranspose2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, momentum=None),
+        nn.ReLU(),
+    )
+""",
+            "Right in training, but not in evaluation mode",
+        ),
     ],
     "discriminator_block": [
         (
@@ -667,6 +711,50 @@ def discriminator_block(in_channels, out_channels):
     )
 """,
             "and shrinks about half of them",
+        ),
+        (
+            """
+def discriminator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, track_running_stats=False),
+        nn.LeakyReLU(0.2),
+    )
+""",
+            "keeps no running mean and variance",
+        ),
+        (
+            """
+def discriminator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, momentum=0),
+        nn.LeakyReLU(0.2),
+    )
+""",
+            "never learns its running mean and variance",
+        ),
+        (
+            """
+def discriminator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, momentum=0.9),
+        nn.LeakyReLU(0.2),
+    )
+""",
+            "Right in training, but not in evaluation mode",
+        ),
+        (
+            """
+def discriminator_block(in_channels, out_channels):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(out_channels, momentum=None),
+        nn.LeakyReLU(0.2),
+    )
+""",
+            "Right in training, but not in evaluation mode",
         ),
     ],
     "initialized": [

@@ -143,6 +143,22 @@ def discriminator_loss(real_logits, fake_logits):
         (
             """
 def discriminator_loss(real_logits, fake_logits):
+    with torch.no_grad():
+        fake = -F.logsigmoid(-fake_logits).mean()
+    return fake - F.logsigmoid(real_logits).mean()
+""",
+            "You detach the *logits* of the generated samples",
+        ),
+        (
+            """
+def discriminator_loss(real_logits, fake_logits):
+    return F.softplus(-real_logits.detach()).mean() + F.softplus(fake_logits).mean()
+""",
+            "You detach the logits of the *real* samples",
+        ),
+        (
+            """
+def discriminator_loss(real_logits, fake_logits):
     return (F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()).item()
 """,
             "You return a Python number",
@@ -835,6 +851,38 @@ self.generator_optimizer.step()
 return loss_d.item(), loss_g.item()
 """),
             "You detach the discriminator's *logits*",
+        ),
+        (
+            _step("""
+fake = self.generator(latents)
+with torch.no_grad():
+    fake_logits = self.discriminator(fake)
+loss_d = discriminator_loss(self.discriminator(real), fake_logits)
+self.discriminator_optimizer.zero_grad()
+loss_d.backward()
+self.discriminator_optimizer.step()
+loss_g = non_saturating_generator_loss(self.discriminator(fake))
+self.generator_optimizer.zero_grad()
+loss_g.backward()
+self.generator_optimizer.step()
+return loss_d.item(), loss_g.item()
+"""),
+            "You detach the discriminator's *logits* of the generated samples",
+        ),
+        (
+            _step("""
+fake = self.generator(latents)
+loss_d = discriminator_loss(self.discriminator(real).detach(), self.discriminator(fake.detach()))
+self.discriminator_optimizer.zero_grad()
+loss_d.backward()
+self.discriminator_optimizer.step()
+loss_g = non_saturating_generator_loss(self.discriminator(fake))
+self.generator_optimizer.zero_grad()
+loss_g.backward()
+self.generator_optimizer.step()
+return loss_d.item(), loss_g.item()
+"""),
+            "You detach the discriminator's *logits* of the real samples",
         ),
         (
             _step("""

@@ -471,6 +471,36 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 """,
             "cut off from the graph",
         ),
+        (
+            D_LOSS
+            + """
+    real = discriminator(torch.cat([inputs, targets], dim=1))
+    fake = discriminator(torch.cat([inputs, answers], dim=1)).detach()
+    return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+""",
+            "what the discriminator *says* of the made pairs",
+        ),
+        (
+            D_LOSS
+            + """
+    with torch.no_grad():
+        fake = discriminator(torch.cat([inputs, answers], dim=1))
+    real = discriminator(torch.cat([inputs, targets], dim=1))
+    of_real = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
+    of_fake = F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+    return 0.5 * of_real + 0.5 * of_fake
+""",
+            "what the discriminator *says* of the made pairs",
+        ),
+        (
+            D_LOSS
+            + """
+    real = discriminator(torch.cat([inputs, targets], dim=1)).detach()
+    fake = discriminator(torch.cat([inputs, answers.detach()], dim=1))
+    return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+""",
+            "what the discriminator *says* of the true pairs",
+        ),
     ],
     "generator_loss": [
         (
@@ -774,6 +804,14 @@ RIGHT: dict[str, list[str]] = {
     labels = torch.zeros_like(logits)
     labels[: len(inputs)] = 1
     return F.binary_cross_entropy_with_logits(logits, labels)
+""",
+        D_LOSS
+        + """
+    # data need no gradient
+    with torch.no_grad():
+        real_pair = torch.cat([inputs, targets], dim=1)
+        fake_pair = torch.cat([inputs, answers], dim=1)
+    return 0.5 * (F.softplus(-discriminator(real_pair)).mean() + F.softplus(discriminator(fake_pair)).mean())
 """,
     ],
     "generator_loss": [

@@ -41,7 +41,8 @@ def _built(draw: Draw, kernel: tuple[int, int, int, int], channels: tuple[int, i
         "1.weight": 2 + 0.5 * draw.normal(out_channels),  # large, so that a cap on the activation shows
         "1.bias": 0.5 * draw.normal(out_channels),
     }
-    return Build(channels, parameters, {"forward": draw.normal(*maps)})
+    seen, single = draw.normal(*maps), draw.normal(1, *maps[1:])
+    return Build(channels, parameters, {"forward": seen}, in_evaluation={"forward": single})
 
 
 def _doubled(draw: Draw, channels: tuple[int, int], batch: int, height: int, width: int) -> Build:
@@ -114,6 +115,18 @@ _EPSILON = (
 _EVALUATION = (
     "Your batch norm is in evaluation mode, so it takes stored statistics for those of the batch: leave out `.eval()`."
 )
+_UNTRACKED = (
+    "Your batch norm keeps no running mean and variance (`track_running_stats=False`): in evaluation mode it would scale a "
+    "picture by whatever stands beside it in the batch, a single one by itself. Leave that argument out."
+)
+_NEVER_MOVED = (
+    "Your batch norm never learns its running mean and variance (`momentum=0`): in evaluation mode it would still take the 0 "
+    "and the 1 that it started with. In PyTorch, momentum is the weight of the *newest* batch; leave it at its 0.1."
+)
+_MOMENTUM = (
+    "Right in training, but not in evaluation mode, where batch norm takes its running mean and variance: has yours another "
+    "`momentum`? The exercise asks for none. (In PyTorch it is the weight of the *newest* batch, 0.1; what Keras calls 0.9.)"
+)
 _FROZEN = (
     "Some weights of your block learn nothing, for `requires_grad` is off: all weights of both networks are trained."
 )
@@ -141,6 +154,12 @@ def _any_slope(value: Any, wrong: Any) -> Any:
     return wrong if linear and torch.allclose(got[leaky >= 0], leaky[leaky >= 0], 1e-4, 1e-5) else value
 
 
+def _same_in_training(value: Any, wrong: Any) -> Any:
+    """`wrong` in the place of a value that differs from it in evaluation mode only."""
+    got, known = value["forward"].data, wrong["forward"].data
+    return wrong if got.dtype == known.dtype and torch.allclose(got, known, 1e-4, 1e-5) else value
+
+
 class _Smaller(nn.Module):
     """The minimum where a leaky ReLU is the maximum."""
 
@@ -164,6 +183,11 @@ def _norm_mistakes(convolution: _Layers, biased: _Layers, activation: nn.Module)
         Mistake(_block(convolution, activation, lambda a, b: nn.BatchNorm2d(b, 0.8)), _EPSILON),
         Mistake(_block(convolution, activation, lambda a, b: nn.BatchNorm2d(b).eval()), _EVALUATION),
         Mistake(_block(lambda a, b: convolution(a, b).requires_grad_(False), activation), _FROZEN),
+        Mistake(_block(convolution, activation, lambda a, b: nn.BatchNorm2d(b, track_running_stats=False)), _UNTRACKED),
+        Mistake(_block(convolution, activation, lambda a, b: nn.BatchNorm2d(b, momentum=0.0)), _NEVER_MOVED),
+        Mistake(
+            _block(convolution, activation, lambda a, b: nn.BatchNorm2d(b, momentum=0.9)), _MOMENTUM, _same_in_training
+        ),
     )
 
 

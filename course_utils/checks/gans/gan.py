@@ -151,6 +151,10 @@ discriminator_loss = Check(
             "You detach the *logits* of the generated samples: then D can learn nothing from them. What has to be detached is the sample, before D sees it (exercise 5).",
         ),
         Mistake(
+            lambda r, f: losses.minimax_discriminator_loss(r.detach(), f),
+            "You detach the logits of the *real* samples: then D can learn nothing from them, and comes to call everything generated.",
+        ),
+        Mistake(
             lambda r, f: losses.minimax_discriminator_loss(r, f).item(),
             "You return a Python number: a loss has to stay a tensor until backward() has been called.",
         ),
@@ -742,6 +746,11 @@ game = Check(
             _steps(*_D, *_G, d_loss=lambda game, real, fake: losses.minimax_discriminator_loss(game.discriminator(real), game.discriminator(fake).detach())),
             "You detach the discriminator's *logits* of the generated samples (or compute them under no_grad): then it learns from real samples only, and calls "
             "everything real. Detach its input, `self.discriminator(fake.detach())`.",
+        ),
+        Mistake(
+            _steps(*_D, *_G, d_loss=lambda game, real, fake: losses.minimax_discriminator_loss(game.discriminator(real).detach(), game.discriminator(fake.detach()))),
+            "You detach the discriminator's *logits* of the real samples (or compute them under no_grad): then it learns from generated samples only, and calls "
+            "everything generated. What is to be detached are the generated samples, before it sees them.",
         ),
         Mistake(
             _steps("d loss", "d back", "d step", *_G),

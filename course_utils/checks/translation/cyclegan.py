@@ -805,7 +805,7 @@ least_squares_loss = Check(
     ),
     hidden_cases=(Case("1 real and 4 translated, 2 channels, 4x4", lambda draw: _judge(draw, 1, 4, 2, 4, 4)),),
     gradients="required",
-    differentiable=("real", "fake"),
+    differentiable=("fake", "discriminate"),
     mistakes=(
         Mistake(
             _attached,
@@ -870,8 +870,14 @@ least_squares_loss = Check(
             "You summed over patches and pictures: both terms are means.",
         ),
         Mistake(
-            lambda d, real, fake: _discriminator()(d, real.detach(), fake),
-            "You detach `real` too. That harms nothing, since real pictures are data; leave it as it is, for this check follows the gradient through it.",
+            _discriminator(of_fake=lambda logits: logits.detach().square().mean()),
+            "You detach what the discriminator *says* of the translations (or compute it under no_grad): then it learns nothing from them, and comes to find everything "
+            "real. Detach what goes *in*, fake.detach().",
+        ),
+        Mistake(
+            _discriminator(of_real=lambda logits: _toward_one(logits.detach())),
+            "You detach what the discriminator *says* of the real pictures (or compute it under no_grad): then it learns nothing from them, and comes to find everything "
+            "fake. Only `fake` is cut off, before it goes in.",
         ),
         Mistake(
             _without_gradient(_discriminator()),

@@ -407,13 +407,12 @@ def _found_out(
     of_fake: Callable[[Tensor], Tensor] = _TO_MADE,
     factors: tuple[float, float] = (0.5, 0.5),
     pair: Callable[[Tensor, Tensor], Tensor] = _pair,
-    targets_through: Callable[[Tensor], Tensor] = lambda targets: targets,
     answers_through: Callable[[Tensor], Tensor] = Tensor.detach,
 ) -> Callable[..., Tensor]:
     """The discriminator's loss with one of its parts replaced."""
 
     def discriminator_loss(discriminator: _Discriminator, inputs: Tensor, targets: Tensor, answers: Tensor) -> Tensor:
-        real = discriminator(pair(inputs, targets_through(targets)))
+        real = discriminator(pair(inputs, targets))
         fake = discriminator(pair(inputs, answers_through(answers)))
         return factors[0] * of_real(real) + factors[1] * of_fake(fake)
 
@@ -476,7 +475,7 @@ discriminator_loss = Check(
     ),
     hidden_cases=(Case("1 pair, 1 and 3 channels, 3x3", lambda draw: _judge(draw, 1, 3, 1, 3, 3)),),
     gradients="required",
-    differentiable=("targets", "answers"),
+    differentiable=("answers", "discriminator"),
     mistakes=(
         Mistake(
             _found_out(answers_through=lambda answers: answers),
@@ -561,8 +560,14 @@ discriminator_loss = Check(
             "You smooth the targets to 0.9 and 0.1: the equation of this exercise has 1 and 0.",
         ),
         Mistake(
-            _found_out(targets_through=Tensor.detach),
-            "You detach `targets` too. That harms nothing, since they are data; leave them as they are, for this check follows the gradient through them.",
+            _found_out(of_fake=lambda logits: _TO_MADE(logits.detach())),
+            "You detach what the discriminator *says* of the made pairs (or compute it under no_grad): then it learns nothing from them, and comes to find everything "
+            "real. Detach what goes *in*, answers.detach().",
+        ),
+        Mistake(
+            _found_out(of_real=lambda logits: _TO_TRUE(logits.detach())),
+            "You detach what the discriminator *says* of the true pairs (or compute it under no_grad): then it learns nothing from them, and comes to find everything "
+            "made. Only the answers are cut off, before they go in.",
         ),
         Mistake(
             _frozen(_found_out()),
