@@ -237,7 +237,7 @@ class Changed(Dataset):
 
 
 def _shape_run(change: str, seed: int) -> dict[str, float]:
-    steps, scenes, samples = scale(smoke=(2, 200, 100), cpu=(800, 20_000, 2000), gpu=(60_000, 40_000, 4000))
+    steps, scenes, samples = scale(smoke=(2, 200, 100), cpu=(700, 20_000, 2000), gpu=(60_000, 40_000, 4000))
     model = train_cyclegan(Changed(change, "train", scenes), seed, steps)
     held_out = Changed(change, "test", samples)
     attribute, _, wanted = CHANGES[change]
@@ -352,7 +352,7 @@ DOMAINS = ("labels and photo", "plan and aerial")
 
 def _directions_run(domains: str, seed: int) -> dict[str, float]:
     x, y = domains.split(" and ")
-    steps, samples = scale(smoke=(2, 32), cpu=(1000, 1000), gpu=(60_000, 2000))
+    steps, samples = scale(smoke=(2, 32), cpu=(800, 1000), gpu=(60_000, 2000))
     model = train_cyclegan(recipes.Unpaired(x, y), seed, steps)
     unread = {"readback_ratio": math.nan, "back_readback_ratio": math.nan}  # where no judge reads the style
     measured = unread | recipes.both_ways(model, x, y, samples) | know_nothing(x, y, samples)

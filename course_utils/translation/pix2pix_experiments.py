@@ -323,7 +323,7 @@ PAIRS_OF_STYLES = (
 
 
 def _tasks_run(source: str, target: str, seed: int) -> dict[str, float]:
-    steps, samples = scale(smoke=(2, 32), cpu=(800, 1000), gpu=(30_000, 2000))
+    steps, samples = scale(smoke=(2, 32), cpu=(600, 1000), gpu=(30_000, 2000))
     scores = scored(train_pix2pix(source, target, seed, steps), source, target, samples)
     batch = recipes.pairs("test", samples, source, target)
     identity = recipes.translation_scores(batch["input"], batch["image"])
