@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from course_utils.checks import autoencoders as chapter_01
+from course_utils.checks.diffusion import ddpm
 from course_utils.checks.engine import Check, CheckFailed, known_answers
 from course_utils.checks.gans import dcgan, gan
 from course_utils.checks.subjects import Child, InChild, InNotebook
@@ -32,6 +33,7 @@ CHAPTERS = [
     (dcgan, _bank("dcgan")),
     (pix2pix, _bank("pix2pix")),
     (cyclegan, _bank("cyclegan")),
+    (ddpm, _bank("ddpm")),
 ]
 CHECKS = [(name, check) for checks, _ in CHAPTERS for name, check in vars(checks).items() if isinstance(check, Check)]
 WRONG = [
@@ -51,7 +53,7 @@ RIGHT = [
 @pytest.fixture(scope="module")
 def child() -> Iterator[Child]:
     modules = [f"course_utils.autoencoders.{name}" for name in ("autoencoder", "vae", "vqvae", "pixelcnn")]
-    modules += ["course_utils.gans.dcgan", "course_utils.translation.cyclegan"]
+    modules += ["course_utils.gans.dcgan", "course_utils.translation.cyclegan", "course_utils.checks.diffusion"]
     with Child(seconds=60, preload=[*modules, "numpy"]) as process:
         yield process
 
