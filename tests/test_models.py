@@ -33,7 +33,16 @@ from course_utils.autoencoders import (
     vqvae,
 )
 from course_utils.data import faces, scenes
-from course_utils.diffusion import AutoencoderKL, AutoencoderKLConfig, DiT, DiTConfig, UNet, UNetConfig
+from course_utils.diffusion import (
+    AutoencoderKL,
+    AutoencoderKLConfig,
+    DiT,
+    DiTConfig,
+    PointDenoiser,
+    PointDenoiserConfig,
+    UNet,
+    UNetConfig,
+)
 from course_utils.gans import DCGAN, GAN, DCGANConfig, GANConfig
 from course_utils.metrics.judges import (
     FaceJudge,
@@ -184,6 +193,7 @@ CASES = [
     Case("cyclegan", lambda: CycleGAN(CycleGANConfig(1, 16, 8, 1, 1)), lambda: (pictures(), -pictures()), players={"discriminators": ("discriminator_loss", lambda: (pictures(), -pictures(), -pictures(), pictures().roll(1, 0))), "generators": ("generator_loss", lambda: (pictures(), -pictures()))}),
     *(denoiser(f"u-net {kind}", lambda kind=kind: UNet(UNetConfig(3, 3, 8, (8, 16), 1, (1,), 2, num_groups=4, **kind)), kind) for kind in ({}, {"num_classes": 5, "scale_shift": True}, {"context_width": 10}, {"unshuffle": 2, "convention": "ddpm"})),
     *(denoiser(f"dit {kind}", lambda kind=kind: DiT(DiTConfig(3, 3, 8, 2, 16, 2, 2, **kind)), kind) for kind in ({}, {"num_classes": 5}, {"context_width": 10})),
+    Case("denoiser of points", lambda: shaken(PointDenoiser(PointDenoiserConfig(2, 16, 2))), lambda: (noise(2), 1000 * layers.draw_uniform((BATCH,), runtime.generator(6))), loss_inputs=lambda: (noise(2), 1000 * layers.draw_uniform((BATCH,), runtime.generator(6)), points())),
     Case("kl autoencoder", lambda: AutoencoderKL(AutoencoderKLConfig(3, 16, (8, 16), 1, 4, 4)), lambda: (patches(), noise(4, 8, 8))),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),

@@ -482,7 +482,7 @@ def _hierarchical_player(prior: HierarchicalPrior) -> Player:
     return Player("prior", prior, objective, learning_rate=3e-3, ema_decay=0.998)
 
 
-def _generator_quality(drawn: Tensor, images: Tensor, train: Tensor) -> dict[str, float]:
+def generator_quality(drawn: Tensor, images: Tensor, train: Tensor) -> dict[str, float]:
     """How drawn scenes stand beside held-out ones, and beside the training pictures that they might be copies of."""
     judge = load(SCENE_JUDGE)
     features, real = judge.features(drawn).cpu(), judge.features(images).cpu()
@@ -503,7 +503,7 @@ def _pixelcnn_metrics(prior: PixelCNN, samples: int) -> dict[str, float]:
     drawn = decoded(autoencoder, prior.sample(samples, runtime.generator(1)))
     return {
         "bits_per_code": bits_per_dimension(nats, codes[0].numel()).item(),
-        **_generator_quality(drawn, images, scenes("train", GALLERY)["image"]),
+        **generator_quality(drawn, images, scenes("train", GALLERY)["image"]),
     }
 
 
@@ -516,7 +516,7 @@ def _pixelcnn_chance(samples: int) -> dict[str, float]:
     drawn = decoded(autoencoder, independent(codes, samples, runtime.generator(1)))
     return {
         "bits_per_code": independent_bits(codes, held_out, autoencoder.config.num_codes),
-        **_generator_quality(drawn, scenes("test", samples)["image"], train),
+        **generator_quality(drawn, scenes("test", samples)["image"], train),
     }
 
 
@@ -531,7 +531,7 @@ def _pixelcnn_ceiling(samples: int) -> dict[str, float]:
     """Other real scenes, sent through the autoencoder: a perfect prior could do no better."""
     autoencoder = load(VQVAE_SCENES)
     others = decoded(autoencoder, *encoded(autoencoder, scenes("validation", samples)["image"]))
-    return _generator_quality(others, scenes("test", samples)["image"], scenes("train", GALLERY)["image"])
+    return generator_quality(others, scenes("test", samples)["image"], scenes("train", GALLERY)["image"])
 
 
 def labels_of_training(count: int) -> Tensor:
@@ -599,7 +599,7 @@ def _vqvae2_prior_metrics(prior: HierarchicalPrior, samples: int) -> dict[str, f
         "color_accuracy": color_accuracy(drawn, labels),
         "class_accuracy_best_half": right[best].double().mean().item(),
         "judge_frechet_best_half": kept,
-        **_generator_quality(drawn, images, single_objects("train", GALLERY // 2)["image"]),
+        **generator_quality(drawn, images, single_objects("train", GALLERY // 2)["image"]),
     }
 
 
@@ -613,7 +613,7 @@ def _vqvae2_prior_chance(samples: int) -> dict[str, float]:
     right = class_scores(batch["image"].roll(1, 0), batch["label"])[1].double().mean().item()
     accuracies = dict.fromkeys(("class_accuracy", "class_accuracy_best_half"), right)
     accuracies["color_accuracy"] = color_accuracy(batch["image"].roll(1, 0), batch["label"])
-    return accuracies | _generator_quality(drawn, batch["image"], train["image"])
+    return accuracies | generator_quality(drawn, batch["image"], train["image"])
 
 
 def _vqvae2_prior_ceiling(samples: int) -> dict[str, float]:
@@ -624,7 +624,7 @@ def _vqvae2_prior_ceiling(samples: int) -> dict[str, float]:
     right = class_scores(rebuilt, others["label"])[1].double().mean().item()
     accuracies = dict.fromkeys(("class_accuracy", "class_accuracy_best_half"), right)
     accuracies["color_accuracy"] = color_accuracy(rebuilt, others["label"])
-    return accuracies | _generator_quality(rebuilt, batch["image"], single_objects("train", GALLERY // 2)["image"])
+    return accuracies | generator_quality(rebuilt, batch["image"], single_objects("train", GALLERY // 2)["image"])
 
 
 AUTOENCODER_GLYPHS = Recipe(

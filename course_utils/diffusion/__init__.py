@@ -3,6 +3,7 @@
 from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion
 from course_utils.diffusion.dit import DiT, DiTConfig
 from course_utils.diffusion.latent_diffusion import AutoencoderKL, AutoencoderKLConfig, LatentDiffusion
+from course_utils.diffusion.points import PointDenoiser, PointDenoiserConfig
 from course_utils.diffusion.samplers import DDIM, Ancestral, DPMSolver, Euler, Heun, sample, trajectory
 from course_utils.diffusion.schedules import inference_timesteps
 from course_utils.diffusion.score import RectifiedFlow
@@ -21,6 +22,8 @@ __all__ = [
     "GaussianDiffusion",
     "Heun",
     "LatentDiffusion",
+    "PointDenoiser",
+    "PointDenoiserConfig",
     "RectifiedFlow",
     "UNet",
     "UNetConfig",
