@@ -97,10 +97,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """Call a function with `arguments`, in their order; differentiate what it returns by those named in `gradients`."""
+    """Call a function with `arguments`, in their order; differentiate what it returns by those named in `gradients`.
+
+    Args:
+        along: weights of the sum that is differentiated, one tensor for each that is returned, or None to leave it out;
+            weights that tell all entries apart, unless given.
+    """
 
     arguments: Mapping[str, Any]
     gradients: tuple[str, ...] = ()
+    along: tuple[Tensor | None, ...] | None = None
 
     def carry_out(self, target: Callable[..., Any], watch: "Watch") -> Answer:
         leaves, passed = {}, {}
@@ -117,7 +123,7 @@ class Call:
         changed = [] if torch.is_grad_enabled() else ["the gradient mode"]
         torch.set_grad_enabled(True)
         named = {name: leaves[name] for name in self.gradients}
-        gradients = _gradients(output, named) if named else {}
+        gradients = _gradients(output, named, self.along) if named else {}
         # detach_() works in place as well
         cut = [name for name in self.gradients if not passed[name].requires_grad]
         changed += [name for name, before in leaves.items() if name in cut or not _equal(before, passed[name])]
@@ -300,8 +306,18 @@ def _equal(before: Tensor, after: Tensor) -> bool:
     return before.shape == after.shape and torch.equal(torch.nan_to_num(before.detach()), torch.nan_to_num(after))
 
 
-def _gradients(output: Any, leaves: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-    """Gradients of a sum of all that was returned, weighted so that no two entries count alike, by each of `leaves`."""
+def _gradients(
+    output: Any, leaves: Mapping[str, Tensor], along: Sequence[Tensor | None] | None = None
+) -> dict[str, Tensor | None]:
+    """Gradients of a sum of all that was returned, by each of `leaves`; weighted so that no two entries count alike, or `along`."""
+    if along is not None:
+        returned = output if isinstance(output, (tuple, list)) else (output,)
+        pairs = [(y, w) for y, w in zip(returned, along, strict=True) if w is not None and y.requires_grad]
+        if not pairs:
+            return dict.fromkeys(leaves)
+        sums, weights = zip(*pairs, strict=True)
+        found = torch.autograd.grad(sums, list(leaves.values()), weights, allow_unused=True)
+        return {name: None if g is None else g.detach().cpu().clone() for name, g in zip(leaves, found, strict=True)}
     total, tensors = None, [output]
     while tensors:
         tensor = tensors.pop()
