@@ -193,7 +193,66 @@ class Train:
         return Answer(value, {}, ("images",) if changed else (), watch.drew(), tuple(events))
 
 
-Request = Call | Build | Train
+@dataclass(frozen=True)
+class Layer:
+    """A layer of `torch.nn` as data, or a sequence of them.
+
+    Args:
+        kind: name of its class.
+        settings: of its constructor.
+        state: its parameters and buffers.
+        parts: the layers of a sequence.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    state: Mapping[str, Tensor]
+    parts: tuple["Layer", ...] = ()
+
+    def built(self) -> nn.Module:
+        """The layer, with its own numbers."""
+        layer = getattr(nn, self.kind)(*(part.built() for part in self.parts), **self.settings)
+        layer.load_state_dict(dict(self.state))
+        return layer
+
+
+def layer_to_data(module: nn.Module) -> Layer:
+    """`module` as data.
+
+    Raises:
+        TypeError: if it is, or holds, anything but a layer of `torch.nn`.
+    """
+    kind = type(module)
+    if getattr(nn, kind.__name__, None) is not kind:
+        raise TypeError(f"{kind.__name__} is no layer of torch.nn")
+    if kind is nn.Sequential:
+        return Layer("Sequential", {}, module.state_dict(), tuple(map(layer_to_data, module)))
+    names = [name for name in inspect.signature(kind).parameters if name not in ("device", "dtype", "args", "kwargs")]
+    settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    if "bias" in settings:
+        settings["bias"] = module.bias is not None
+    return Layer(kind.__name__, settings, module.state_dict())
+
+
+@dataclass(frozen=True)
+class Alter:
+    """Call a function on a layer: the layer's parameters and buffers afterwards.
+
+    Args:
+        seed: of the global generators, for functions whose task is to draw.
+    """
+
+    layer: Layer
+    seed: int
+
+    def carry_out(self, target: Callable[..., Any], watch: "Watch") -> Answer:
+        layer = self.layer.built()
+        torch.default_generator.manual_seed(self.seed)
+        target(layer)
+        return Answer({name: plain.describe(value.detach()) for name, value in layer.state_dict().items()})
+
+
+Request = Call | Build | Train | Alter
 
 
 @dataclass(frozen=True)
@@ -379,7 +438,7 @@ def _watched(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
     return events
 
 
-_KINDS = {kind.__name__: kind for kind in (Call, Build, Train, Network)}
+_KINDS = {kind.__name__: kind for kind in (Call, Build, Train, Network, Alter, Layer)}
 
 
 def request_to_plain(value: Any) -> Any:

@@ -191,23 +191,21 @@ def assigned(source: str) -> tuple[str, ...]:
 
 def _questions(tests: Sequence[dict[str, Any]], slots: Sequence[Slot], setup: Sequence[Cell]) -> tuple[Question, ...]:
     answers = {name: slot for slot in slots for name in slot.defines}
-    # what an official cell makes of a student's function has to live where that function lives
+    # official functions that call a student's: they stay out here, and call its proxy
     helpers = {
         name: used
         for cell in setup
         for name in defined(cell.source)
         if (used := _used_by(cell.source, name) & answers.keys())
     }
-    live = answers.keys() | helpers.keys()
     used = {test["metadata"]["nbgrader"]["grade_id"]: _loaded(ast.parse(test["source"])) for test in tests}
-    plain = [cell for cell in setup if not set(defined(cell.source)) & helpers.keys()]
-    lines = "\n".join(source for _, source in pieces_of(plain, set().union(*used.values()) - live))
+    lines = "\n".join(source for _, source in pieces_of(setup, set().union(*used.values()) - answers.keys()))
     questions = []
     for test in tests:
         grading = test["metadata"]["nbgrader"]
-        names = used[grading["grade_id"]] & live
-        own = set().union(*(helpers.get(name, {name}) for name in names))
-        solution = "\n".join(dict.fromkeys(answers[name].solution for name in sorted(own)))
+        names = used[grading["grade_id"]]
+        names = (names & answers.keys()).union(*(helpers[name] for name in names & helpers.keys()))
+        solution = "\n".join(dict.fromkeys(answers[name].solution for name in sorted(names)))
         checks = _checks(ast.parse(test["source"]), lines)
         tags = [tag for tag in test["metadata"].get("tags", []) if tag.startswith("seconds=")]
         questions.append(
@@ -219,7 +217,7 @@ def _questions(tests: Sequence[dict[str, Any]], slots: Sequence[Slot], setup: Se
                 setup=lines,
                 seconds=float(tags[0].removeprefix("seconds=")) if tags else SECONDS,
                 hidden=_hidden_words(test["source"], checks),
-                traps=tuple(trap_of(module, name, check, own, solution) for module, name, check in checks),
+                traps=tuple(trap_of(module, name, check, names, solution) for module, name, check in checks),
             )
         )
     return tuple(questions)
