@@ -17,6 +17,7 @@ Scale = Literal["smoke", "cpu", "gpu"]
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object a row.")]
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 OptionalName = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 Names = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
 
 
@@ -133,6 +134,44 @@ def release() -> int:
     return pipeline.release()
 
 
+def collect(downloads: Folder, to: Path = Path("grading"), force: bool = False) -> int:
+    """Sort a folder of downloads from a learning platform into submitted/STUDENT/CHAPTER/, for `course grade`.
+
+    Args:
+        downloads: folder with a folder for each student, or archives, or files whose names begin with the student's.
+        to: folder of the term; the submissions go into `submitted` in it.
+        force: replace what a student handed in before.
+    """
+    from course_utils.cli import grading
+
+    return grading.collect(downloads, to, force)
+
+
+def grade(
+    submissions: Folder,
+    chapter: str | None = None,
+    jobs: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1,
+    force: bool = False,
+    unsafe: bool = False,
+    dask: str | None = None,
+    to: Path | None = None,
+) -> int:
+    """Grade untrusted notebooks in a sandbox: points, feedback, grades.csv, nbgrader's gradebook. Goes on where it stopped.
+
+    Args:
+        submissions: folder that holds STUDENT/CHAPTER/*.ipynb.
+        chapter: grade this one only, such as 02_gans.
+        jobs: processes that grade at a time.
+        force: grade again what is graded, and overwrite its results.
+        unsafe: do without the sandbox; students' code can then do whatever you can.
+        dask: address of a dask scheduler, to grade on its workers.
+        to: folder for the results; that in which the submissions lie, unless given.
+    """
+    from course_utils.cli import grading
+
+    return grading.grade(submissions, chapter, jobs, force, unsafe, dask, to)
+
+
 def doctor(as_json: Json = False) -> int:
     """What works on this machine (Python, torch, device, disk, fonts, network), and what to do where it does not."""
     from course_utils.cli import doctor as examination
@@ -149,6 +188,8 @@ COMMANDS = {
     "check": check,
     "notebooks": notebooks,
     "release": release,
+    "collect": collect,
+    "grade": grade,
     "doctor": doctor,
 }
 DESCRIPTION = (

@@ -146,12 +146,12 @@ def match_files(chapter: Chapter, files: dict[str, bytes]) -> tuple[dict[str, tu
             notes.append(f"{name}: {error}")
     matched: dict[str, tuple[str, list[Found]]] = {}
     scores = sorted(
-        ((_likeness(book, name, cells), book.name, name) for book in chapter.notebooks for name, cells in read.items()),
+        ((likeness(book, name, cells), book.name, name) for book in chapter.notebooks for name, cells in read.items()),
         key=lambda entry: (-entry[0], entry[1], entry[2]),
     )
     taken: set[str] = set()
-    for likeness, book, name in scores:
-        if likeness > 0 and book not in matched and name not in taken:
+    for alike, book, name in scores:
+        if alike and book not in matched and name not in taken:
             matched[book] = (name, read[name])
             taken.add(name)
             if Path(name).stem != book:
@@ -160,11 +160,17 @@ def match_files(chapter: Chapter, files: dict[str, bytes]) -> tuple[dict[str, tu
     return matched, notes
 
 
-def _likeness(book: Official, name: str, cells: Sequence[Found]) -> float:
+def likeness(book: Official, name: str, cells: Sequence[Found]) -> int:
+    """How much of an official notebook a file holds; 0 if it is another notebook."""
     ids = {slot.name for slot in book.slots} | {question.name for question in book.questions}
-    same = sum(bool(name) for name in ids & {cell.name for cell in cells})
-    same += sum(name in cell.source for name in book.names for cell in cells if f"def {name}" in cell.source)
-    return same + (1_000 if Path(name).stem == book.name and "/" not in name else 500 if Path(name).stem == book.name else 0)
+    here = {cell.name for cell in cells} - {""}
+    # a single name may belong to two notebooks; a file that begins with nothing of this one does not either
+    same = len(ids & here) + sum(
+        f"def {name}" in cell.source or f"class {name}" in cell.source for name in book.names for cell in cells
+    )
+    if Path(name).stem == book.name:
+        return same + (1_000 if "/" not in name else 500)
+    return same if same >= min(3, len(ids)) else 0
 
 
 def extract(book: Official, cells: Sequence[Found]) -> Extract:
@@ -200,7 +206,9 @@ def _find(slot: Slot, cells: Sequence[Found], used: set[int], notes: list[str]) 
     named = [i for i, cell in enumerate(cells) if cell.name == slot.name and i not in used]
     if not slot.is_code:
         if len(named) > 1:
-            notes.append(f"the cell {slot.name} is there {len(named)} times: the last that differs from the question counts")
+            notes.append(
+                f"the cell {slot.name} is there {len(named)} times: the last that differs from the question counts"
+            )
             named = [i for i in named if cells[i].source.strip() != slot.stub.strip()] or named
         return named[-1] if named else None
     defining = [i for i, cell in enumerate(cells) if i not in used and _defines(slot, cell)]

@@ -209,7 +209,9 @@ def _told(error: Exception, question: Question) -> str:
 
 
 def _is_hidden(error: Exception, question: Question) -> bool:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == f"<{question.name}>"]
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == f"<{question.name}>"
+    ]
     if not lines or lines[-1] is None:
         return False
     spans = [match.span() for match in HIDDEN.finditer(question.source)]
@@ -218,7 +220,12 @@ def _is_hidden(error: Exception, question: Question) -> bool:
 
 
 def _error(name: str, text: str) -> dict[str, Any]:
-    return {"output_type": "error", "ename": name, "evalue": text.split("\n")[0][:500], "traceback": [text[:OUTPUT_LIMIT]]}
+    return {
+        "output_type": "error",
+        "ename": name,
+        "evalue": text.split("\n")[0][:500],
+        "traceback": [text[:OUTPUT_LIMIT]],
+    }
 
 
 def _shown(value: Any) -> dict[str, Any]:

@@ -135,10 +135,10 @@ def imported(chapters: Iterable[Chapter]) -> tuple[str, ...]:
 
 
 def stub_of(source: str, is_code: bool) -> str:
-    """A solution cell as the student gets it."""
+    """A solution cell as the student gets it from nbgrader."""
     if is_code:
         return ANSWER.sub(r"\1# YOUR CODE HERE\n\1raise NotImplementedError()", source)
-    return ANSWER.sub("", source)
+    return ANSWER.sub("YOUR ANSWER HERE", source)
 
 
 def source_of(cell: dict[str, Any]) -> str:

@@ -157,13 +157,25 @@ class Sandbox(Child):
         self._reason, self._over = "", threading.Event()
         mine, theirs = socket.socketpair()
         mine.settimeout(180.0)
-        inner = [*_limited(self.limits), sys.executable, "-P", "-m", "course_utils.grading.inside", str(theirs.fileno())]
+        inner = [
+            *_limited(self.limits),
+            sys.executable,
+            "-P",
+            "-m",
+            "course_utils.grading.inside",
+            str(theirs.fileno()),
+        ]
         command = [*_bubblewrap(_course(self.library), self.slot), *inner]
         self._group = _make_group(self.limits)
         if self._group is not None:
             joins = 'for group in "$1"/*/cgroup.procs "$1"/cgroup.procs; do [ -w "$group" ] && echo $$ > "$group"; done; shift; exec "$@"'
             command = ["/bin/sh", "-c", joins, "sh", str(self._group), *command]
-        told = {"sources": self.library.sources, "checks": self.library.checks, "preload": list(self.preload), "fresh": FRESH}
+        told = {
+            "sources": self.library.sources,
+            "checks": self.library.checks,
+            "preload": list(self.preload),
+            "fresh": FRESH,
+        }
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -323,7 +335,10 @@ def _make_group(limits: Limits) -> Path | None:
     """A control group with a limit on memory, where this process may make one: a second fence beside the watchdog."""
     memory = limits.memory + 2**29
     name = f"course-grade-{os.getpid()}-{next(_numbers)}"
-    for root, file in ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max")):
+    for root, file in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
         try:
             own = _own_group(root)
             (own / name).mkdir()
