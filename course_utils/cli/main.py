@@ -17,6 +17,7 @@ Scale = Literal["smoke", "cpu", "gpu"]
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object a row.")]
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 OptionalName = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+Chapters = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 Names = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
 
@@ -127,8 +128,20 @@ def notebooks(
     return pipeline.notebooks(names, scale, stale, run=not no_execute, cell_timeout=timeout)
 
 
-def release() -> int:
-    """Write the student version of every notebook to notebooks/: no answer, no hidden test, no output."""
+def release(to: Path | None = None, chapter: Chapters = (), force: bool = False) -> int:
+    """Write the student version of every notebook to notebooks/: no answer, no hidden test, no output.
+
+    Args:
+        to: pack the student edition of the whole course into this folder, in place of writing notebooks/.
+        chapter: with --to: hand out these chapters only, such as 01_autoencoders 02_gans.
+        force: with --to: replace what the folder holds.
+    """
+    if to is None and (chapter or force):
+        raise UsageError("--chapter and --force belong to --to FOLDER, which packs the student edition")
+    if to is not None:
+        from course_utils.cli import pack
+
+        return pack.pack(to, chapter, force)
     from course_utils.cli import release as pipeline
 
     return pipeline.release()
