@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ CONFIG = """# For nbgrader's own commands in this folder, such as `nbgrader form
 c = get_config()
 c.CourseDirectory.root = {root!r}
 c.CourseDirectory.submitted_directory = "answers"
-c.HTMLExporter.sanitize_html = True
 """
 
 
@@ -107,7 +107,6 @@ class Gradebook:
 
         config = self._config(chapter.name, student)
         config.GenerateFeedback.force = True
-        config.HTMLExporter.sanitize_html = True
         with self._quiet(f"the feedback for {student} on {chapter.name}") as options:
             converter = GenerateFeedback(config=config, **options(config))
             converter.preprocessors = [DescribeHiddenTests, *converter.preprocessors]
@@ -163,7 +162,8 @@ class Gradebook:
         from nbgrader.api import Gradebook as Database
 
         _ask_alembic_once()
-        with Database(self.database) as gradebook:
+        with warnings.catch_warnings(), Database(self.database) as gradebook:
+            warnings.simplefilter("ignore")
             yield gradebook
 
     def _config(self, chapter: str, student: str = "*") -> Any:
@@ -195,7 +195,12 @@ class Gradebook:
             return {"coursedir": CourseDirectory(config=config, log=log), "log": log}
 
         try:
-            with open(os.devnull, "w", encoding="utf-8") as quiet, contextlib.redirect_stderr(quiet):
+            with (
+                open(os.devnull, "w", encoding="utf-8") as quiet,
+                contextlib.redirect_stderr(quiet),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")
                 yield options
         except (Exception, SystemExit) as error:
             reason = "\n".join(messages[-5:]) or f"{type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import io
 import json
+import re
 import time
 import traceback
 import warnings
@@ -240,7 +241,8 @@ def _rebuilt(book: Official, found: extract.Extract, outputs: dict[str, list[dic
     for cell in notebook["cells"]:
         name = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
         if name in slots:
-            cell["source"] = found.sources.get(name, slots[name].stub)
+            source = found.sources.get(name, slots[name].stub)
+            cell["source"] = source if slots[name].is_code or source == slots[name].stub else harmless(source)
         elif name in outputs:
             cell["outputs"], cell["execution_count"] = outputs[name], 1
     if found.notes:
@@ -252,9 +254,14 @@ def _rebuilt(book: Official, found: extract.Extract, outputs: dict[str, list[dic
         notebook["cells"].append(_markdown("grader-rest", "**Further cells of the submission** (not run)"))
     for number, cell in enumerate(rest):
         language = "python" if cell.kind == "code" else ""
-        shown = cell.source if cell.kind == "markdown" else f"```{language}\n{cell.source}\n```"
+        shown = harmless(cell.source if cell.kind == "markdown" else f"~~~{language}\n{cell.source}\n~~~")
         notebook["cells"].append(_markdown(f"grader-rest-{number}", shown))
     return json.dumps(notebook)
+
+
+def harmless(text: str) -> str:
+    """Markdown in which no HTML is left: it will be opened in the browser of whoever grades."""
+    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text)
 
 
 def _markdown(name: str, source: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The bank of hostile submissions: what each does, the score that it must get, and what must be said of it.
 
-The honest submission earns 7 points: 2 for discriminator_loss, 1 for saturating_generator_loss, 4 for Game. What a hostile one does
-stands in its discriminator_loss, unless it changes the notebook or its file.
+The honest submission earns 2 points for discriminator_loss and 1 for saturating_generator_loss; with `game`, where a class is asked for too,
+4 for Game. What a hostile one does stands in its discriminator_loss, unless it changes the notebook or its file.
 """
 
 import copy
@@ -21,12 +21,13 @@ class Hostile:
 
     Args:
         name: what it does.
-        score: that it must get, of 7.
+        score: that it must get, of 3, or 7 with `game`.
         said: a part of what is said of it: a reason or a note.
         answers: sources by the name of their cell.
         change: what is done to the notebook.
         write: writes the submission's folder, in place of just writing the notebook.
         seconds: time limit of a question.
+        game: whether Game is asked for too.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Hostile:
     change: Callable[[dict[str, Any]], None] | None = None
     write: Callable[[dict[str, Any], Path], None] | None = None
     seconds: float = 60.0
+    game: bool = False
 
 
 def body(lines: str, before: str = "", after: str = "return real_logits.mean()") -> dict[str, str]:
@@ -244,44 +246,44 @@ for process in (1, 2, 3, os.getppid()):
 """
 
 BANK = [
-    Hostile("honest", 7, "all tests hold"),
-    Hostile("nothing written", 5, "not written yet", {"discriminator-loss": "def discriminator_loss(real_logits, fake_logits):\n    # YOUR CODE HERE\n    raise NotImplementedError()"}),
-    Hostile("wrong sign", 5, "V itself", body("", after="return F.logsigmoid(real_logits).mean() + F.logsigmoid(-fake_logits).mean()")),
+    Hostile("honest", 7, "all tests hold", game=True),
+    Hostile("nothing written", 1, "not written yet", {"discriminator-loss": "def discriminator_loss(real_logits, fake_logits):\n    # YOUR CODE HERE\n    raise NotImplementedError()"}),
+    Hostile("wrong sign", 1, "V itself", body("", after="return F.logsigmoid(real_logits).mean() + F.logsigmoid(-fake_logits).mean()")),
     # the reference
-    Hostile("calls the check's reference", 5, "calls the course's own", body("return check.discriminator_loss.reference(real_logits, fake_logits)")),
-    Hostile("is the check's reference", 5, "calls the course's own", {"discriminator-loss": "discriminator_loss = check.discriminator_loss.reference\n"}),
-    Hostile("imports the reference", 5, "calls the course's own", body("from course_utils.gans.losses import minimax_discriminator_loss as f\nreturn f(real_logits, fake_logits)")),
-    Hostile("has another answer from the reference", 6, "all tests hold", {"saturating-generator-loss": "saturating_generator_loss = check.saturating_generator_loss.reference\n"}),
-    Hostile("subclasses the reference", 3, "calls the course's own", {"game": "class Game(check.game.reference):\n    pass\n"}),
-    Hostile("reloads the reference", 5, "stops with", body("import importlib\nreturn importlib.reload(losses).minimax_discriminator_loss(real_logits, fake_logits)")),
-    Hostile("reads the course's source", 5, "stops with", body("import course_utils.gans, pathlib, runpy\nplace = pathlib.Path(course_utils.gans.__path__[0], 'losses.py')\nreturn runpy.run_path(place)['minimax_discriminator_loss'](real_logits, fake_logits)")),
-    Hostile("asks a fresh interpreter", 5, "stops with", body("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'from course_utils.gans.losses import minimax_discriminator_loss'], check=True)")),
-    Hostile("calls a known mistake", 5, "stops with", body("return -check.discriminator_loss.mistakes[1].wrong(real_logits, fake_logits)")),
-    Hostile("calls what the check is made of", 5, "stops with", body("from course_utils.checks.gans import gan as inner\nreturn inner._real_loss(real_logits) + inner._fake_loss(fake_logits)")),
+    Hostile("calls the check's reference", 1, "calls the course's own", body("return check.discriminator_loss.reference(real_logits, fake_logits)")),
+    Hostile("is the check's reference", 1, "calls the course's own", {"discriminator-loss": "discriminator_loss = check.discriminator_loss.reference\n"}),
+    Hostile("imports the reference", 1, "calls the course's own", body("from course_utils.gans.losses import minimax_discriminator_loss as f\nreturn f(real_logits, fake_logits)")),
+    Hostile("has another answer from the reference", 2, "all tests hold", {"saturating-generator-loss": "saturating_generator_loss = check.saturating_generator_loss.reference\n"}),
+    Hostile("subclasses the reference", 3, "calls the course's own", {"game": "class Game(check.game.reference):\n    pass\n"}, game=True),
+    Hostile("reloads the reference", 1, "stops with", body("import importlib\nreturn importlib.reload(losses).minimax_discriminator_loss(real_logits, fake_logits)")),
+    Hostile("reads the course's source", 1, "stops with", body("import course_utils.gans, pathlib, runpy\nplace = pathlib.Path(course_utils.gans.__path__[0], 'losses.py')\nreturn runpy.run_path(place)['minimax_discriminator_loss'](real_logits, fake_logits)")),
+    Hostile("asks a fresh interpreter", 1, "stops with", body("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'from course_utils.gans.losses import minimax_discriminator_loss'], check=True)")),
+    Hostile("calls a known mistake", 1, "stops with", body("return -check.discriminator_loss.mistakes[1].wrong(real_logits, fake_logits)")),
+    Hostile("calls what the check is made of", 1, "stops with", body("from course_utils.checks.gans import gan as inner\nreturn inner._real_loss(real_logits) + inner._fake_loss(fake_logits)")),
     # patches
-    Hostile("patches assert", 5, "discriminator_loss: not yet", body("", PATCHED_ASSERT)),
-    Hostile("patches course_utils", 5, "discriminator_loss: not yet", body("", PATCHED_COURSE)),
-    Hostile("patches torch.allclose", 5, "discriminator_loss: not yet", body("", PATCHED_TORCH)),
-    Hostile("patches builtins", 5, "discriminator_loss: not yet", body("", PATCHED_BUILTINS)),
+    Hostile("patches assert", 1, "discriminator_loss: not yet", body("", PATCHED_ASSERT)),
+    Hostile("patches course_utils", 1, "discriminator_loss: not yet", body("", PATCHED_COURSE)),
+    Hostile("patches torch.allclose", 1, "discriminator_loss: not yet", body("", PATCHED_TORCH)),
+    Hostile("patches builtins", 1, "discriminator_loss: not yet", body("", PATCHED_BUILTINS)),
     Hostile("patches what carries requests out", 0, "discriminator_loss: not yet", body("", FORGED_WORK)),
-    Hostile("returns what equals everything", 5, "Equal", body("", EQUAL, "return Equal(0)")),
-    Hostile("returns a pickle's bomb", 5, "Bomb", body("", REDUCE, "return Bomb()")),
-    Hostile("returns NaN", 5, "NaN", body("", after="return real_logits.mean() * float('nan')")),
+    Hostile("returns what equals everything", 1, "Equal", body("", EQUAL, "return Equal(0)")),
+    Hostile("returns a pickle's bomb", 1, "Bomb", body("", REDUCE, "return Bomb()")),
+    Hostile("returns NaN", 1, "NaN", body("", after="return real_logits.mean() * float('nan')")),
     # the notebook
-    Hostile("deletes the test cells", 7, "was deleted: the official one was used", change=delete_tests),
-    Hostile("edits test cells, and is wrong", 5, "was edited: the official one was used", change=edit_tests),
-    Hostile("makes its test cells worth more", 7, "turned into something else", change=worth_more),
-    Hostile("duplicates cells", 7, "is there 2 times", change=duplicate),
-    Hostile("has the empty cell below the written one", 7, "is there 2 times", change=duplicate_stub),
-    Hostile("retypes cells", 7, "is of type markdown now", change=retype),
-    Hostile("reorders cells", 7, "another order", change=turn_round),
-    Hostile("strips the metadata", 7, "was found in another cell", change=strip_names),
-    Hostile("deletes an answer", 5, "the cell discriminator-loss is missing", change=delete("discriminator-loss")),
-    Hostile("deletes the imports", 7, "all tests hold", change=delete_imports),
-    Hostile("has a syntax error", 5, "SyntaxError", {"discriminator-loss": "def discriminator_loss(real_logits, fake_logits) return 0\n"}),
+    Hostile("deletes the test cells", 7, "was deleted: the official one was used", change=delete_tests, game=True),
+    Hostile("edits test cells, and is wrong", 5, "was edited: the official one was used", change=edit_tests, game=True),
+    Hostile("makes its test cells worth more", 3, "turned into something else", change=worth_more),
+    Hostile("duplicates cells", 7, "is there 2 times", change=duplicate, game=True),
+    Hostile("has the empty cell below the written one", 3, "is there 2 times", change=duplicate_stub),
+    Hostile("retypes cells", 7, "is of type markdown now", change=retype, game=True),
+    Hostile("reorders cells", 3, "another order", change=turn_round),
+    Hostile("strips the metadata", 3, "was found in another cell", change=strip_names),
+    Hostile("deletes an answer", 1, "the cell discriminator-loss is missing", change=delete("discriminator-loss")),
+    Hostile("deletes the imports", 3, "all tests hold", change=delete_imports),
+    Hostile("has a syntax error", 1, "SyntaxError", {"discriminator-loss": "def discriminator_loss(real_logits, fake_logits) return 0\n"}),
     Hostile("has ten thousand cells", 0, "more than 600 cells", change=ten_thousand_cells),
     # the file
-    Hostile("renames the file", 7, "was taken for 01_gan.ipynb", write=named("homework final (2).ipynb")),
+    Hostile("renames the file", 3, "was taken for 01_gan.ipynb", write=named("homework final (2).ipynb")),
     Hostile("is a link to the system's files", 0, "it is a link", write=link("/etc/passwd")),
     Hostile("is a link to the solutions", 0, "it is a link", write=link(str(Path(__file__).resolve().parents[2] / "solutions/02_gans/01_gan.ipynb"))),
     Hostile("is a pipe", 0, "it is no file", write=pipe),
@@ -290,30 +292,30 @@ BANK = [
     Hostile("is JSON without end", 0, "no readable notebook", write=text("[" * 200_000)),
     Hostile("is another thing altogether", 0, "no notebook of format 4", write=text('{"nbformat": 3, "worksheets": []}')),
     # the process
-    Hostile("ends its process", 5, "ended by itself", body("import os; os._exit(0)")),
-    Hostile("ends its process at once", 5, "ended by itself", {"discriminator-loss": "import os; os._exit(0)\ndef discriminator_loss(a, b): return 0\n"}),
-    Hostile("leaves by sys.exit", 5, "SystemExit", body("import sys; sys.exit('done')")),
-    Hostile("kills every process it can", 5, "discriminator_loss: not yet", body("import os, signal\nos.kill(-1, signal.SIGKILL)\nos.kill(os.getpid(), signal.SIGKILL)")),
-    Hostile("harms its neighbours, and is right", 7, "all tests hold", body("", HARM, RIGHT_AFTER)),
-    Hostile("floods the output, and is right", 7, "all tests hold", body("import os\nfor _ in range(200): print('x' * 10**5); os.write(1, b'y' * 10**5); os.write(2, b'z' * 10**5)", after=RIGHT_AFTER)),
-    Hostile("floods its channel", 5, "more than 8 MiB", body("for number in every_socket():\n    try:\n        for _ in range(9): os.write(number, b'x' * 2**20)\n    except OSError: pass", TAKE_OVER)),
-    Hostile("forges answers", 5, "nobody had asked for", body("for number in every_socket():\n    try: os.write(number, FORGED)\n    except OSError: pass", TAKE_OVER)),
+    Hostile("ends its process", 1, "ended by itself", body("import os; os._exit(0)")),
+    Hostile("ends its process at once", 1, "ended by itself", {"discriminator-loss": "import os; os._exit(0)\ndef discriminator_loss(a, b): return 0\n"}),
+    Hostile("leaves by sys.exit", 1, "SystemExit", body("import sys; sys.exit('done')")),
+    Hostile("kills every process it can", 1, "discriminator_loss: not yet", body("import os, signal\nos.kill(-1, signal.SIGKILL)\nos.kill(os.getpid(), signal.SIGKILL)")),
+    Hostile("harms its neighbours, and is right", 3, "all tests hold", body("", HARM, RIGHT_AFTER)),
+    Hostile("floods the output, and is right", 3, "all tests hold", body("import os\nfor _ in range(200): print('x' * 10**5); os.write(1, b'y' * 10**5); os.write(2, b'z' * 10**5)", after=RIGHT_AFTER)),
+    Hostile("floods its channel", 1, "more than 8 MiB", body("for number in every_socket():\n    try:\n        for _ in range(9): os.write(number, b'x' * 2**20)\n    except OSError: pass", TAKE_OVER)),
+    Hostile("forges answers", 1, "nobody had asked for", body("for number in every_socket():\n    try: os.write(number, FORGED)\n    except OSError: pass", TAKE_OVER)),
     Hostile("leaves a process that forges later answers", 0, "", {"discriminator-loss": DAEMON + "\ndef discriminator_loss(a, b): return 0\n"}),
-    Hostile("loops without end", 5, "more than 5 seconds for question discriminator-loss-check", body("while True: pass"), seconds=5.0),
-    Hostile("sleeps", 5, "more than 5 seconds for question discriminator-loss-check", body("import time; time.sleep(10**6)"), seconds=5.0),
-    Hostile("stops itself", 5, "discriminator_loss: not yet", body("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"), seconds=5.0),
-    Hostile("calls itself without end", 5, "RecursionError", body("return discriminator_loss(real_logits, fake_logits)")),
+    Hostile("loops without end", 1, "more than 5 seconds for question discriminator-loss-check", body("while True: pass"), seconds=5.0),
+    Hostile("sleeps", 1, "more than 5 seconds for question discriminator-loss-check", body("import time; time.sleep(10**6)"), seconds=5.0),
+    Hostile("stops itself", 1, "discriminator_loss: not yet", body("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"), seconds=5.0),
+    Hostile("calls itself without end", 1, "RecursionError", body("return discriminator_loss(real_logits, fake_logits)")),
     # what there is to use up
-    Hostile("asks for 50 GB", 5, "MemoryError", body("held = bytearray(50 * 10**9)")),
-    Hostile("asks for 50 GB from torch", 5, "memory", body("held = torch.ones(50 * 10**9 // 4)")),
-    Hostile("shares 10 GB out among children", 5, "memory", body(MANY_CHILDREN)),
-    Hostile("forks 2,000 times", 5, "discriminator_loss: not yet", body("import os, time\nfor _ in range(2000):\n    if os.fork() == 0: time.sleep(30)")),
-    Hostile("forks without end", 5, "discriminator_loss: not yet", body("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"), seconds=10.0),
-    Hostile("returns 1.6 GB", 5, "more than 8 MiB", body("", after="return torch.zeros(400_000_000)")),
-    Hostile("fills the disk, and is right", 7, "all tests hold", body("try:\n    for number in range(10**4):\n        open(f'/tmp/{number}', 'wb').write(bytes(10**7))\nexcept OSError: pass", after=RIGHT_AFTER)),
+    Hostile("asks for 50 GB", 1, "MemoryError", body("held = bytearray(50 * 10**9)")),
+    Hostile("asks for 50 GB from torch", 1, "memory", body("held = torch.ones(50 * 10**9 // 4)")),
+    Hostile("shares 10 GB out among children", 1, "memory", body(MANY_CHILDREN)),
+    Hostile("forks 2,000 times", 1, "discriminator_loss: not yet", body("import os, time\nfor _ in range(2000):\n    if os.fork() == 0: time.sleep(30)")),
+    Hostile("forks without end", 1, "discriminator_loss: not yet", body("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"), seconds=10.0),
+    Hostile("returns 1.6 GB", 1, "more than 8 MiB", body("", after="return torch.zeros(400_000_000)")),
+    Hostile("fills the disk, and is right", 3, "all tests hold", body("try:\n    for number in range(10**4):\n        open(f'/tmp/{number}', 'wb').write(bytes(10**7))\nexcept OSError: pass", after=RIGHT_AFTER)),
     # what there is to see
-    Hostile("opens the network", 5, "stops with", body("import socket\nsocket.create_connection(('1.1.1.1', 53), timeout=5)")),
-    Hostile("opens the solutions", 5, "FileNotFoundError", body(f"open({str(ROOT / 'solutions/02_gans/01_gan.py')!r})")),
-    Hostile("writes to the course", 5, "stops with", body("import course_utils\nopen(course_utils.__file__, 'a')")),
-    Hostile("looks for others", 5, "seen: []", body(f"import os\nraise RuntimeError(f'seen: {{[p for p in {PRIVATE!r} if os.path.exists(p)]}}')")),
+    Hostile("opens the network", 1, "stops with", body("import socket\nsocket.create_connection(('1.1.1.1', 53), timeout=5)")),
+    Hostile("opens the solutions", 1, "FileNotFoundError", body(f"open({str(ROOT / 'solutions/02_gans/01_gan.py')!r})")),
+    Hostile("writes to the course", 1, "stops with", body("import course_utils\nopen(course_utils.__file__, 'a')")),
+    Hostile("looks for others", 1, "seen: []", body(f"import os\nraise RuntimeError(f'seen: {{[p for p in {PRIVATE!r} if os.path.exists(p)]}}')")),
 ]  # fmt: skip

@@ -31,7 +31,8 @@ def graded(one: Any, released: dict, chapter: Chapter, sandbox: Sandbox, folder:
     (one.write or hostile_bank.named(hostile_bank.NAME))(notebook, folder)
     files, notes = extract.read_files(folder)
     book = chapter.notebooks[0]
-    book = replace(book, questions=tuple(replace(question, seconds=one.seconds) for question in book.questions))
+    asked = book.questions if one.game else book.questions[:2]
+    book = replace(book, questions=tuple(replace(question, seconds=one.seconds) for question in asked))
     return grade("student", replace(chapter, notebooks=(book,)), files, notes, sandbox)
 
 

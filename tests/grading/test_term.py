@@ -42,7 +42,9 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         text.parent.mkdir(parents=True)
         jupytext.write(notebook, text, fmt=notebooks.FORMAT)
     (root / "solutions" / "hidden_seeds.json").write_text("[5, 6]")
-    (root / "README.md").write_text("# Course\n\n[a](notebooks/x) ([solved](solutions/x))\n\n## How to teach with it\n\nSecret.\n")
+    (root / "README.md").write_text(
+        "# Course\n\n[a](notebooks/x) ([solved](solutions/x))\n\n## How to teach with it\n\nSecret.\n"
+    )
     (root / "course_utils").mkdir()
     for pair in notebooks.pairs(root / "solutions"):
         notebooks.make(pair, run=False)
@@ -94,9 +96,13 @@ def test_a_term(course: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     # handed out, solved, handed in by the ways of three platforms
     folder = downloads / "Ada Lovelace_17_assignsubmission_file_"
     folder.mkdir(parents=True)
-    (folder / "02_vae.ipynb").write_bytes(solved(edition, vae, course, words="Because of the mean. <script>alert(1)</script>"))
+    (folder / "02_vae.ipynb").write_bytes(
+        solved(edition, vae, course, words="Because of the mean. <script>alert(1)</script>")
+    )
     (folder / "mine.ipynb").write_bytes(solved(edition, gan, course))
-    (downloads / "turingalan_44_901_01_gan-2.ipynb").write_bytes(solved(edition, gan, course, {"discriminator-loss": WRONG}, "No."))
+    (downloads / "turingalan_44_901_01_gan-2.ipynb").write_bytes(
+        solved(edition, gan, course, {"discriminator-loss": WRONG}, "No.")
+    )
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("../../hopper/02_vae.ipynb", solved(edition, vae, course))
