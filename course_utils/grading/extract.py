@@ -232,7 +232,8 @@ def _defines(slot: Slot, cell: Found) -> bool:
 
 
 def _unwritten(slot: Slot, cell: Found) -> bool:
-    return re.sub(r"\s", "", cell.source) == re.sub(r"\s", "", slot.stub)
+    stub = "YOUR CODE HERE" in cell.source and "raise NotImplementedError" in cell.source
+    return stub or re.sub(r"\s", "", cell.source) == re.sub(r"\s", "", slot.stub)
 
 
 def _order(book: Official, cells: Sequence[Found], found: Extract) -> None:

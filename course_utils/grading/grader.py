@@ -174,12 +174,10 @@ def run_test(
     except Exception as error:
         score = 0.0
         text = _told(error, question)
-        text += "".join(
-            f"\n  Cell      {slot.name}: {failures[slot.name]}"
-            for slot in slots
-            if slot.name in failures and failures[slot.name] not in text
-        )
         reason = text.split("\n")[0]
+        for name in [slot.name for slot in slots if slot.name in failures and failures[slot.name] not in text]:
+            text += f"\n  Cell      {name}: {failures[name]}"
+            reason += f" (the cell {name}: {failures[name]})"
         outputs.append(_error(type(error).__name__, text))
     if text := printed.getvalue()[:OUTPUT_LIMIT]:
         outputs.insert(0, {"output_type": "stream", "name": "stdout", "text": text})

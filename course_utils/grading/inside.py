@@ -52,6 +52,7 @@ def main() -> None:
         if descriptors:
             if os.fork() == 0:
                 control.close()
+                os.setsid()  # its process group is not this process's
                 order = json.loads(message)
                 if nested:
                     _enter(libc, told["fresh"])
@@ -139,10 +140,10 @@ def _set_traps(modules: Sequence[types.ModuleType], traps: Sequence[tuple[str, s
 
     for module, name, functions in traps:
         check = getattr(sys.modules[module], name)
-        trapped = _trap(f"check.{name}.reference")
         for place, qualified in functions:
             _set_trap(place, qualified)
-        object.__setattr__(check, "reference", trapped)
+        if not isinstance(check.reference, type):  # a class keeps its name, and its methods are traps
+            object.__setattr__(check, "reference", _trap(f"check.{name}.reference"))
     kept = set()
     todo = [c.reference for module in modules for c in vars(module).values() if isinstance(c, Check)]
     while todo:

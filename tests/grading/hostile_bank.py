@@ -172,7 +172,8 @@ import ast, builtins, sys
 class NoAsserts(ast.NodeTransformer):
     def visit_Assert(self, node): return ast.Pass()
 old = builtins.compile
-builtins.compile = lambda source, *a, **k: old(NoAsserts().visit(ast.parse(source)) if isinstance(source, str) else source, *a, **k)
+tree = lambda source: NoAsserts().visit(old(source, "cell", "exec", ast.PyCF_ONLY_AST)) if isinstance(source, str) else source
+builtins.compile = lambda source, *a, **k: old(tree(source), *a, **k)
 builtins.AssertionError = type("Never", (Exception,), {})
 sys.excepthook = lambda *_: None
 """
@@ -237,11 +238,11 @@ import time; time.sleep(20)
 """
 HARM = """
 import os, signal, resource
-for process in (1, 2, 3, os.getppid()):
+for process in {1, 2, 3, os.getppid()} - {0, os.getpid()}:
     for signal_number in (signal.SIGSTOP, signal.SIGKILL):
-        try: os.kill(process, signal_number) if process != os.getpid() else None
+        try: os.kill(process, signal_number)
         except OSError: pass
-    try: resource.prlimit(process, resource.RLIMIT_AS, (2**20, 2**20)) if process != os.getpid() else None
+    try: resource.prlimit(process, resource.RLIMIT_AS, (2**20, 2**20))
     except (OSError, ValueError): pass
 """
 
@@ -257,7 +258,7 @@ BANK = [
     Hostile("subclasses the reference", 3, "calls the course's own", {"game": "class Game(check.game.reference):\n    pass\n"}, game=True),
     Hostile("reloads the reference", 1, "stops with", body("import importlib\nreturn importlib.reload(losses).minimax_discriminator_loss(real_logits, fake_logits)")),
     Hostile("reads the course's source", 1, "stops with", body("import course_utils.gans, pathlib, runpy\nplace = pathlib.Path(course_utils.gans.__path__[0], 'losses.py')\nreturn runpy.run_path(place)['minimax_discriminator_loss'](real_logits, fake_logits)")),
-    Hostile("asks a fresh interpreter", 1, "stops with", body("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'from course_utils.gans.losses import minimax_discriminator_loss'], check=True)")),
+    Hostile("lets another program read it", 1, "stops with", body("import subprocess\nsubprocess.run(['cat', '/course/course_utils/gans/losses.py'], check=True)")),
     Hostile("calls a known mistake", 1, "stops with", body("return -check.discriminator_loss.mistakes[1].wrong(real_logits, fake_logits)")),
     Hostile("calls what the check is made of", 1, "stops with", body("from course_utils.checks.gans import gan as inner\nreturn inner._real_loss(real_logits) + inner._fake_loss(fake_logits)")),
     # patches
@@ -266,9 +267,9 @@ BANK = [
     Hostile("patches torch.allclose", 1, "discriminator_loss: not yet", body("", PATCHED_TORCH)),
     Hostile("patches builtins", 1, "discriminator_loss: not yet", body("", PATCHED_BUILTINS)),
     Hostile("patches what carries requests out", 0, "discriminator_loss: not yet", body("", FORGED_WORK)),
-    Hostile("returns what equals everything", 1, "Equal", body("", EQUAL, "return Equal(0)")),
-    Hostile("returns a pickle's bomb", 1, "Bomb", body("", REDUCE, "return Bomb()")),
-    Hostile("returns NaN", 1, "NaN", body("", after="return real_logits.mean() * float('nan')")),
+    Hostile("returns what equals everything", 1, "another type", body("", EQUAL, "return Equal(0)")),
+    Hostile("returns a pickle's bomb", 1, "another type", body("", REDUCE, "return Bomb()")),
+    Hostile("returns NaN", 1, "NaN", body("", after="return (real_logits.mean() + fake_logits.mean()) * float('nan')")),
     # the notebook
     Hostile("deletes the test cells", 7, "was deleted: the official one was used", change=delete_tests, game=True),
     Hostile("edits test cells, and is wrong", 5, "was edited: the official one was used", change=edit_tests, game=True),
@@ -311,11 +312,12 @@ BANK = [
     Hostile("shares 10 GB out among children", 1, "memory", body(MANY_CHILDREN)),
     Hostile("forks 2,000 times", 1, "discriminator_loss: not yet", body("import os, time\nfor _ in range(2000):\n    if os.fork() == 0: time.sleep(30)")),
     Hostile("forks without end", 1, "discriminator_loss: not yet", body("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"), seconds=10.0),
-    Hostile("returns 1.6 GB", 1, "more than 8 MiB", body("", after="return torch.zeros(400_000_000)")),
+    Hostile("returns 1.6 GB", 1, "memory", body("", after="return torch.zeros(400_000_000)")),
+    Hostile("returns 160 MB", 1, "more than 8 MiB", body("", after="return torch.zeros(40_000_000)")),
     Hostile("fills the disk, and is right", 3, "all tests hold", body("try:\n    for number in range(10**4):\n        open(f'/tmp/{number}', 'wb').write(bytes(10**7))\nexcept OSError: pass", after=RIGHT_AFTER)),
     # what there is to see
     Hostile("opens the network", 1, "stops with", body("import socket\nsocket.create_connection(('1.1.1.1', 53), timeout=5)")),
     Hostile("opens the solutions", 1, "FileNotFoundError", body(f"open({str(ROOT / 'solutions/02_gans/01_gan.py')!r})")),
     Hostile("writes to the course", 1, "stops with", body("import course_utils\nopen(course_utils.__file__, 'a')")),
-    Hostile("looks for others", 1, "seen: []", body(f"import os\nraise RuntimeError(f'seen: {{[p for p in {PRIVATE!r} if os.path.exists(p)]}}')")),
+    Hostile("looks for others", 1, "seen: []", body(f"import os\nraise RuntimeError('seen: ' + str([p for p in {PRIVATE!r} if os.path.exists(p)]))")),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ from course_utils.grading.official import Chapter
 from course_utils.grading.pool import Job, Setup
 
 WRONG = "def discriminator_loss(real_logits, fake_logits):\n    return real_logits.mean()\n"
+
+
+@pytest.fixture
+def short(chapter: Chapter) -> Chapter:
+    """The chapter with its two quick questions: 2 points and 1."""
+    (book,) = chapter.notebooks
+    return replace(chapter, notebooks=(replace(book, questions=book.questions[:2]),))
 
 
 def jobs(notebook: dict[str, Any], count: int) -> Iterator[Job]:
@@ -53,9 +61,7 @@ def test_a_submission_that_kills_its_grader_stops_no_other(
 
 
 @pytest.mark.sandbox
-def test_workers_of_dask_give_what_one_process_gives(
-    chapter: Chapter, notebook: dict[str, Any], tmp_path: Path
-) -> None:
+def test_workers_of_dask_give_what_one_process_gives(short: Chapter, notebook: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the extra `dask` is not installed")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     common = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
@@ -72,20 +78,20 @@ def test_workers_of_dask_give_what_one_process_gives(
         with Client(scheduler_file=str(tmp_path / "scheduler.json"), timeout=120) as client:
             client.wait_for_workers(2, timeout=120)
             address = client.scheduler.address
-        setup = Setup({chapter.name: chapter})
+        setup = Setup({short.name: short})
         outcomes = {job.student: outcome for job, outcome in pool.run_on_dask(setup, jobs(notebook, 4), address)}
     finally:
         for program in started:
             program.kill()
             program.wait()
     assert {name: outcome.score for name, outcome in outcomes.items()} == {
-        "student 0": 7, "student 1": 5, "student 2": 7, "student 3": 5
+        "student 0": 3, "student 1": 1, "student 2": 3, "student 3": 1
     }  # fmt: skip
 
 
 @pytest.mark.sandbox
 def test_a_run_that_was_stopped_goes_on(
-    chapter: Chapter, notebook: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: Chapter, notebook: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("nbgrader", reason="the extra `grade` is not installed")
     submitted = tmp_path / "submitted"
@@ -98,12 +104,12 @@ def test_a_run_that_was_stopped_goes_on(
         yield next(outcomes)
         raise KeyboardInterrupt
 
-    chapters = {chapter.name: chapter}
+    chapters = {short.name: short}
     with pytest.raises(KeyboardInterrupt):
         term.grade_term(submitted, tmp_path, chapters, progress=stops)
     assert len(term.records(tmp_path)) == 1
-    (tmp_path / "autograded" / "student 2" / chapter.name).mkdir(parents=True)
+    (tmp_path / "autograded" / "student 2" / short.name).mkdir(parents=True)
     report = term.grade_term(submitted, tmp_path, chapters)
     assert (len(report.graded), report.before, report.foreign) == (1, 1, ["student 2/02_gans"])
     report = term.grade_term(submitted, tmp_path, chapters, force=True)
-    assert [row["by tests"] for row in report.graded] == [7, 5, 7] and not report.failed
+    assert [row["by tests"] for row in report.graded] == [3, 1, 3] and not report.failed
