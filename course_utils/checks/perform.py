@@ -389,7 +389,7 @@ def _gradients(
     if along is not None:
         returned = output if isinstance(output, (tuple, list)) else (output,)
         pairs = [(y, w) for y, w in zip(returned, along, strict=True) if w is not None and y.requires_grad]
-        if not pairs:
+        if not pairs or not leaves:
             return dict.fromkeys(leaves)
         sums, weights = zip(*pairs, strict=True)
         found = torch.autograd.grad(sums, list(leaves.values()), weights, allow_unused=True)
