@@ -29,7 +29,7 @@ test-full: install ## the same at scale cpu, with the tests that take long: hour
 	COURSE_SCALE=cpu $(SUITE)
 
 install:
-	@$(PYTHON) setup_environment.py install grade peers test
+	@$(PYTHON) setup_environment.py install grade dask peers test
 
 notebooks: install ## execute solutions/ and store the outputs (NAME=vae for those whose name holds it)
 	$(BIN)/course notebooks $(NAME)

@@ -30,3 +30,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items:
                 if item.get_closest_marker("gpu"):
                     item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line which tests were left out for lack of a sandbox, and how to have them."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    without = sum("needs a sandbox" in str(report.longrepr) for report in skipped)
+    if without:
+        terminalreporter.write_line(
+            f"left out: {without} tests of tests/grading, which need bubblewrap: `sudo apt install bubblewrap`, then again"
+        )

@@ -12,6 +12,7 @@ from course_utils import runtime
 ROOT = runtime.repository()
 FLOORS = (
     "cli",
+    "grading",
     "checks",
     "widgets",
     "diffusion",
@@ -55,6 +56,8 @@ def house(tmp_path: Path) -> Path:
     ("importer", "imported", "allowed"),
     [
         ("cli", "checks", True),
+        ("cli", "grading", True),
+        ("checks", "grading", False),
         ("autoencoders", "metrics", True),
         ("layers", "runtime", True),
         ("metrics", "autoencoders", False),

@@ -48,20 +48,20 @@ def run_notebook_checks(notebook_path: Path | str, seconds: float = 30.0) -> lis
         FileNotFoundError: if there is none.
     """
     path = Path(notebook_path)
-    own = _cells(path)
+    own = cells_of(path)
     official = runtime.repository() / "notebooks" / path.resolve().parent.name / path.name
-    calls, exercises = _checks_of(_cells(official) if official.is_file() else own)
+    calls, exercises = checks_of(cells_of(official) if official.is_file() else own)
     pieces = pieces_of(own, {name for _, _, _, name in calls})
     results = []
     with Child(seconds, path.resolve().parent) as child:
-        pieces, failed = _load(child, pieces)
+        pieces, failed = load_pieces(child, pieces)
         for exercise, points in exercises:
             own_calls = [(module, check, name) for of, module, check, name in calls if of == exercise]
             results.append(_result(exercise, points, own_calls, pieces, failed, child))
     return results
 
 
-def _load(child: Child, pieces: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def load_pieces(child: Child, pieces: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Load `pieces`, leaving out those that end the process or do not end: the rest, and what failed, in a line each."""
     lost: dict[str, str] = {}
     while True:
@@ -73,10 +73,10 @@ def _load(child: Child, pieces: list[tuple[str, str]]) -> tuple[list[tuple[str, 
             lost[error.piece] = str(error)
             pieces = [piece for piece in pieces if piece[0] != error.piece]
         else:
-            return pieces, lost | {name: _line(failure) for name, failure in failures.items()}
+            return pieces, lost | {name: failure_line(failure) for name, failure in failures.items()}
 
 
-def _line(failure: Failure) -> str:
+def failure_line(failure: Failure) -> str:
     place = f" (line {failure.line_number}: {failure.line})" if failure.line else ""
     return f"{failure.type_name}: {failure.message}{place}"
 
@@ -108,7 +108,7 @@ def _result(
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
     """A code cell: its name for messages, its source, its nbgrader metadata."""
 
     name: str
@@ -124,7 +124,7 @@ class _Cell:
         return bool(self.grading.get("grade")) and not self.is_solution
 
 
-def _cells(path: Path) -> list[_Cell]:
+def cells_of(path: Path) -> list[Cell]:
     """The code cells of a notebook file."""
     import nbformat
 
@@ -138,32 +138,32 @@ def _cells(path: Path) -> list[_Cell]:
     cells = []
     for number, cell in found:
         grading = dict(cell.metadata.get("nbgrader", {}))
-        cells.append(_Cell(str(grading.get("grade_id") or f"number {number}"), _python(cell.source), grading))
+        cells.append(Cell(str(grading.get("grade_id") or f"number {number}"), plain_source(cell.source), grading))
     return cells
 
 
-def _python(source: str) -> str:
+def plain_source(source: str) -> str:
     """The source of a cell as plain Python: lines that are magics, shell commands or help become `pass`."""
     if source.lstrip().startswith("%%"):
         source = re.sub(r"^\s*%%.*$", "pass", source, count=1, flags=re.MULTILINE)
-    if _parsed(source) is None:
+    if parsed(source) is None:
         source = re.sub(r"^(\s*)([%!].*|\S+\?{1,2}\s*)$", r"\1pass", source, flags=re.MULTILINE)
     return source
 
 
-def _parsed(source: str) -> ast.Module | None:
+def parsed(source: str) -> ast.Module | None:
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
-def _checks_of(cells: Iterable[_Cell]) -> tuple[list[tuple[str, str, str, str]], list[tuple[str, float]]]:
+def checks_of(cells: Iterable[Cell]) -> tuple[list[tuple[str, str, str, str]], list[tuple[str, float]]]:
     """The calls of checks, (exercise, module, check, name of the answer), and the exercises with their points."""
     modules: dict[str, str] = {}
     calls, exercises = [], []
     for cell in cells:
-        tree = _parsed(cell.source) or ast.Module([], [])
+        tree = parsed(cell.source) or ast.Module([], [])
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module == "course_utils.checks":
                 modules |= {alias.asname or alias.name: f"course_utils.checks.{alias.name}" for alias in node.names}
@@ -181,7 +181,7 @@ def _checks_of(cells: Iterable[_Cell]) -> tuple[list[tuple[str, str, str, str]],
     return calls, exercises
 
 
-def pieces_of(cells: Sequence[_Cell], wanted: set[str]) -> list[tuple[str, str]]:
+def pieces_of(cells: Sequence[Cell], wanted: set[str]) -> list[tuple[str, str]]:
     """What to run of a notebook, (name of the cell, source) each: solution cells whole, of the others what is needed.
 
     A statement of another cell is needed if it binds a name of `wanted`, or one that a needed statement or a solution uses.
@@ -218,9 +218,9 @@ def pieces_of(cells: Sequence[_Cell], wanted: set[str]) -> list[tuple[str, str]]
     return pieces
 
 
-def _statements(cell: _Cell) -> Iterable[tuple[int, int, set[str], set[str]]]:
+def _statements(cell: Cell) -> Iterable[tuple[int, int, set[str], set[str]]]:
     """The statements of a cell: first and last line, names that they bind, names that they use."""
-    for node in (_parsed(cell.source) or ast.Module([], [])).body:
+    for node in (parsed(cell.source) or ast.Module([], [])).body:
         start = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
         end = node.end_lineno or start
         binds: set[str] = set()

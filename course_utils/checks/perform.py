@@ -100,10 +100,15 @@ class Call:
     """Call a function with `arguments`, in their order; differentiate what it returns by those named in `gradients`.
 
     By a `Network` means by each of its parameters: "discriminator" gives "discriminator.1.weight" and so on.
+
+    Args:
+        along: weights of the sum that is differentiated, one tensor for each that is returned, or None to leave it out;
+            weights that tell all entries apart, unless given.
     """
 
     arguments: Mapping[str, Any]
     gradients: tuple[str, ...] = ()
+    along: tuple[Tensor | None, ...] | None = None
 
     def carry_out(self, target: Callable[..., Any], watch: "Watch") -> Answer:
         leaves, passed, wanted = {}, {}, {}
@@ -123,7 +128,7 @@ class Call:
         torch.set_grad_enabled(True)
         wanted |= {name: leaf for name, leaf in leaves.items() if name in self.gradients}
         thawed = {name: leaf for name, leaf in wanted.items() if leaf.requires_grad}  # the answer may freeze a network
-        gradients = dict.fromkeys(wanted) | _gradients(output, thawed)
+        gradients = dict.fromkeys(wanted) | _gradients(output, thawed, self.along)
         # detach_() works in place as well
         cut = [name for name in self.gradients if name in leaves and not passed[name].requires_grad]
         changed += [name for name, before in leaves.items() if name in cut or not _equal(before, passed[name])]
@@ -205,7 +210,66 @@ class Train:
         return Answer(value, {}, ("images",) if changed else (), watch.drew(), tuple(events))
 
 
-Request = Call | Build | Train
+@dataclass(frozen=True)
+class Layer:
+    """A layer of `torch.nn` as data, or a sequence of them.
+
+    Args:
+        kind: name of its class.
+        settings: of its constructor.
+        state: its parameters and buffers.
+        parts: the layers of a sequence.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    state: Mapping[str, Tensor]
+    parts: tuple["Layer", ...] = ()
+
+    def built(self) -> nn.Module:
+        """The layer, with its own numbers."""
+        layer = getattr(nn, self.kind)(*(part.built() for part in self.parts), **self.settings)
+        layer.load_state_dict(dict(self.state))
+        return layer
+
+
+def layer_to_data(module: nn.Module) -> Layer:
+    """`module` as data.
+
+    Raises:
+        TypeError: if it is, or holds, anything but a layer of `torch.nn`.
+    """
+    kind = type(module)
+    if getattr(nn, kind.__name__, None) is not kind:
+        raise TypeError(f"{kind.__name__} is no layer of torch.nn")
+    if kind is nn.Sequential:
+        return Layer("Sequential", {}, module.state_dict(), tuple(map(layer_to_data, module)))
+    names = [name for name in inspect.signature(kind).parameters if name not in ("device", "dtype", "args", "kwargs")]
+    settings = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    if "bias" in settings:
+        settings["bias"] = module.bias is not None
+    return Layer(kind.__name__, settings, module.state_dict())
+
+
+@dataclass(frozen=True)
+class Alter:
+    """Call a function on a layer: the layer's parameters and buffers afterwards.
+
+    Args:
+        seed: of the global generators, for functions whose task is to draw.
+    """
+
+    layer: Layer
+    seed: int
+
+    def carry_out(self, target: Callable[..., Any], watch: "Watch") -> Answer:
+        layer = self.layer.built()
+        torch.default_generator.manual_seed(self.seed)
+        target(layer)
+        return Answer({name: plain.describe(value.detach()) for name, value in layer.state_dict().items()})
+
+
+Request = Call | Build | Train | Alter
 
 
 @dataclass(frozen=True)
@@ -318,8 +382,18 @@ def _equal(before: Tensor, after: Tensor) -> bool:
     return before.shape == after.shape and torch.equal(torch.nan_to_num(before.detach()), torch.nan_to_num(after))
 
 
-def _gradients(output: Any, leaves: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
-    """Gradients of a sum of all that was returned, weighted so that no two entries count alike, by each of `leaves`."""
+def _gradients(
+    output: Any, leaves: Mapping[str, Tensor], along: Sequence[Tensor | None] | None = None
+) -> dict[str, Tensor | None]:
+    """Gradients of a sum of all that was returned, by each of `leaves`; weighted so that no two entries count alike, or `along`."""
+    if along is not None:
+        returned = output if isinstance(output, (tuple, list)) else (output,)
+        pairs = [(y, w) for y, w in zip(returned, along, strict=True) if w is not None and y.requires_grad]
+        if not pairs or not leaves:
+            return dict.fromkeys(leaves)
+        sums, weights = zip(*pairs, strict=True)
+        found = torch.autograd.grad(sums, list(leaves.values()), weights, allow_unused=True)
+        return {name: None if g is None else g.detach().cpu().clone() for name, g in zip(leaves, found, strict=True)}
     total, tensors = None, [output]
     while tensors:
         tensor = tensors.pop()
@@ -381,7 +455,7 @@ def _watched(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
     return events
 
 
-_KINDS = {kind.__name__: kind for kind in (Call, Build, Train, Network)}
+_KINDS = {kind.__name__: kind for kind in (Call, Build, Train, Network, Alter, Layer)}
 
 
 def request_to_plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._loaded: object = None
+        self._until: tuple[float, float, str] | None = None
         self.failures: dict[str, Failure] = {}
 
     def __enter__(self) -> "Child":
@@ -112,16 +114,9 @@ class Child:
         Raises:
             SubjectLost: if the process died or took more than `seconds` for a piece.
         """
-        if self._process is not None and self._loaded is not None:
-            try:
-                unloaded = self._exchange({"do": "unload"})
-            except SubjectLost:
-                self.close()
-            else:
-                if unloaded != "ready":
-                    self.close()
-        if self._process is None:
-            self._start()
+        self._renew()
+        if self._until is not None:
+            self.allow(*self._until[1:])  # the start of a process is not the answer's fault
         self._loaded = pieces
         self.failures = {}
         self._exchange({"do": "load"})
@@ -153,6 +148,23 @@ class Child:
         with self._distrust():
             return perform.answer_from_plain(result)
 
+    def allow(self, seconds: float, what: str) -> None:
+        """From now on, all exchanges together may take `seconds`, for `what`: "this question", say."""
+        self._until = (time.monotonic() + seconds, seconds, what)
+
+    def _renew(self) -> None:
+        """Have a process that has loaded nothing yet."""
+        if self._process is not None and self._loaded is not None:
+            try:
+                unloaded = self._exchange({"do": "unload"})
+            except SubjectLost:
+                self.close()
+            else:
+                if unloaded != "ready":
+                    self.close()
+        if self._process is None:
+            self._start()
+
     def _start(self) -> None:
         path = os.pathsep.join(filter(None, [str(runtime.repository()), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
@@ -165,19 +177,18 @@ class Child:
             start_new_session=True,
         )
         self._lines = queue.Queue()
-        threading.Thread(target=_collect, args=(self._process.stdout, self._lines), daemon=True).start()
+        threading.Thread(target=collect, args=(self._process.stdout, self._lines), daemon=True).start()
         if self._receive(120.0, "the import of torch") != "ready":
             self._lose(SubjectLost("the process for the answer did not start"))
 
     def _exchange(self, message: dict[str, Any]) -> Any:
-        if self._process is None or self._process.stdin is None:
+        if not self._open():
             raise SubjectLost("the process of the answer has ended")
         if not self._lines.empty() and self._lines.queue[0]:
             self._lose(Forged("the answer sent data that nobody had asked for"))
         token = secrets.token_hex(8)
         try:
-            self._process.stdin.write(plain.encode({**message, "token": token}))
-            self._process.stdin.flush()
+            self._send(plain.encode({**message, "token": token}))
         except OSError:
             self._lose(SubjectLost("the process of the answer ended by itself (out of memory, or told to exit?)"))
         reply = self._receive(self.seconds, "this")
@@ -185,10 +196,20 @@ class Child:
             self._lose(Forged("the answer sent data that nobody had asked for"))
         return reply["result"]
 
+    def _open(self) -> bool:
+        return self._process is not None and self._process.stdin is not None
+
+    def _send(self, line: bytes) -> None:
+        self._process.stdin.write(line)  # type: ignore[union-attr]
+        self._process.stdin.flush()  # type: ignore[union-attr]
+
     def _receive(self, seconds: float, what: str) -> Any:
+        left = seconds if self._until is None else self._until[0] - time.monotonic()
         try:
-            line = self._lines.get(timeout=seconds)
+            line = self._lines.get(timeout=max(0.0, min(seconds, left)))
         except queue.Empty:
+            if self._until is not None and left < seconds:
+                _, seconds, what = self._until
             self._lose(
                 SubjectLost(f"it took more than {seconds:g} seconds for {what}: is there a loop that never ends?")
             )
@@ -209,7 +230,7 @@ class Child:
         raise error
 
 
-def _collect(stream: Any, lines: "queue.Queue[bytes]") -> None:
+def collect(stream: Any, lines: "queue.Queue[bytes]") -> None:
     """Put the lines of `stream` into `lines`; an empty one at its end. A line is cut just above the limit."""
     with contextlib.suppress(OSError, ValueError):
         while line := stream.readline(plain.LIMIT + 1):

@@ -42,14 +42,14 @@ def main() -> None:
                 if os.waitstatus_to_exitcode(status) != UNLOADED:
                     return  # the answer ended its process: end this one too, so that the other side notices
             else:
-                _serve(requests, replies, message)
+                serve(requests, replies, message)
                 os._exit(UNLOADED)
         else:
-            _serve(requests, replies, message)
+            serve(requests, replies, message)
             return
 
 
-def _serve(requests: BinaryIO, replies: BinaryIO, message: dict[str, Any]) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO, message: dict[str, Any]) -> None:
     """Run pieces of source in one namespace, and answer requests to what they define, until told to unload."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module  # where a notebook's names live: dataclasses and inspect look there

@@ -17,6 +17,8 @@ Scale = Literal["smoke", "cpu", "gpu"]
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object a row.")]
 Name = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
 OptionalName = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+Chapters = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 Names = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
 
 
@@ -126,11 +128,61 @@ def notebooks(
     return pipeline.notebooks(names, scale, stale, run=not no_execute, cell_timeout=timeout)
 
 
-def release() -> int:
-    """Write the student version of every notebook to notebooks/: no answer, no hidden test, no output."""
+def release(to: Path | None = None, chapter: Chapters = (), force: bool = False) -> int:
+    """Write the student version of every notebook to notebooks/: no answer, no hidden test, no output.
+
+    Args:
+        to: pack the student edition of the whole course into this folder, in place of writing notebooks/.
+        chapter: with --to: hand out these chapters only, such as 01_autoencoders 02_gans.
+        force: with --to: replace what the folder holds.
+    """
+    if to is None and (chapter or force):
+        raise UsageError("--chapter and --force belong to --to FOLDER, which packs the student edition")
+    if to is not None:
+        from course_utils.cli import pack
+
+        return pack.pack(to, chapter, force)
     from course_utils.cli import release as pipeline
 
     return pipeline.release()
+
+
+def collect(downloads: Folder, to: Path = Path("grading"), force: bool = False) -> int:
+    """Sort a folder of downloads from a learning platform into submitted/STUDENT/CHAPTER/, for `course grade`.
+
+    Args:
+        downloads: folder with a folder for each student, or archives, or files whose names begin with the student's.
+        to: folder of the term; the submissions go into `submitted` in it.
+        force: replace what a student handed in before.
+    """
+    from course_utils.cli import grading
+
+    return grading.collect(downloads, to, force)
+
+
+def grade(
+    submissions: Folder,
+    chapter: str | None = None,
+    jobs: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1,
+    force: bool = False,
+    unsafe: bool = False,
+    dask: str | None = None,
+    to: Path | None = None,
+) -> int:
+    """Grade untrusted notebooks in a sandbox: points, feedback, grades.csv, nbgrader's gradebook. Goes on where it stopped.
+
+    Args:
+        submissions: folder that holds STUDENT/CHAPTER/*.ipynb.
+        chapter: grade this one only, such as 02_gans.
+        jobs: processes that grade at a time.
+        force: grade again what is graded, and overwrite its results.
+        unsafe: do without the sandbox; students' code can then do whatever you can.
+        dask: address of a dask scheduler, to grade on its workers.
+        to: folder for the results; that in which the submissions lie, unless given.
+    """
+    from course_utils.cli import grading
+
+    return grading.grade(submissions, chapter, jobs, force, unsafe, dask, to)
 
 
 def doctor(as_json: Json = False) -> int:
@@ -149,6 +201,8 @@ COMMANDS = {
     "check": check,
     "notebooks": notebooks,
     "release": release,
+    "collect": collect,
+    "grade": grade,
     "doctor": doctor,
 }
 DESCRIPTION = (

@@ -1,0 +1,253 @@
+"""nbgrader's side: assignments, grades and feedback, from notebooks whose outputs the grader wrote. Nothing is run here."""
+
+import contextlib
+import csv
+import functools
+import io
+import json
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from course_utils.grading.official import HIDDEN, Chapter
+
+CONFIG = """# For nbgrader's own commands in this folder, such as `nbgrader formgrader` and `nbgrader export`.
+c = get_config()
+c.CourseDirectory.root = {root!r}
+c.CourseDirectory.submitted_directory = "answers"
+"""
+
+
+class GradebookFailed(RuntimeError):
+    """nbgrader refused something; the message holds its reason."""
+
+
+class Gradebook:
+    """The folder of a term: `source`, `answers`, `autograded`, `feedback` and `gradebook.db`, as nbgrader has them."""
+
+    def __init__(self, root: Path):
+        self.root = root.resolve()
+        self.database = f"sqlite:///{self.root / 'gradebook.db'}"
+
+    def assign(self, chapter: Chapter) -> None:
+        """Enter a chapter with its questions and points, or bring its entry up to date.
+
+        Raises:
+            GradebookFailed: if nbgrader refuses.
+        """
+        from nbgrader.converters import GenerateAssignment
+        from nbgrader.preprocessors import InstantiateTests
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        config_file = self.root / "nbgrader_config.py"
+        if not config_file.exists():
+            config_file.write_text(CONFIG.format(root=str(self.root)), encoding="utf-8")
+        folder = self.root / "source" / chapter.name
+        folder.mkdir(parents=True, exist_ok=True)
+        for book in chapter.notebooks:
+            _write(folder / f"{book.name}.ipynb", book.content)
+        config = self._config(chapter.name)
+        config.IncludeHeaderFooter.enabled = False
+        config.GenerateAssignment.force = True
+        with self._quiet(f"the questions of {chapter.name}") as options:
+            converter = GenerateAssignment(config=config, **options(config))
+            converter.preprocessors = [step for step in converter.preprocessors if step is not InstantiateTests]
+            converter.start()
+
+    def record(self, student: str, chapter: str, notebooks: Mapping[str, str], timestamp: str = "") -> None:
+        """Enter one student's graded notebooks: nbgrader reads the scores from their outputs.
+
+        Points that a person gave stay; they count as given where the answer is still the same.
+
+        Raises:
+            GradebookFailed: if nbgrader refuses.
+        """
+        from nbgrader.converters import Autograde
+        from nbgrader.preprocessors import ClearOutput, Execute, IgnorePattern
+
+        before = self._answers_with_points(student, chapter)
+        folder = self.root / "answers" / student / chapter
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in notebooks.items():
+            _write(folder / f"{name}.ipynb", content)
+        if timestamp:
+            (folder / "timestamp.txt").write_text(timestamp, encoding="utf-8")
+        config = self._config(chapter, student)
+        config.Autograde.force = True
+        with self._quiet(f"the answers of {student} to {chapter}") as options:
+            converter = Autograde(config=config, **options(config))
+            own = (ClearOutput, Execute, IgnorePattern)
+            converter.sanitize_preprocessors = [s for s in converter.sanitize_preprocessors if s not in own]
+            converter.autograde_preprocessors = [s for s in converter.autograde_preprocessors if s not in own]
+            converter.start()
+        self._keep_points(student, chapter, before)
+
+    def write_feedback(self, student: str, chapter: Chapter) -> Path:
+        """Write one HTML page a notebook for the student: hidden tests by what they test, never their source.
+
+        Raises:
+            GradebookFailed: if nbgrader refuses.
+        """
+        from nbgrader.converters import GenerateFeedback
+        from nbgrader.preprocessors import NbGraderPreprocessor
+
+        hidden = {question.name: question.hidden for book in chapter.notebooks for question in book.questions}
+
+        class DescribeHiddenTests(NbGraderPreprocessor):
+            def preprocess_cell(self, cell: Any, resources: Any, index: int) -> Any:
+                name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+                words = "".join(f"#   - {word}\n" for word in hidden.get(name, ()))
+                cell.source = HIDDEN.sub(lambda _: f"# Hidden tests, on other numbers:\n{words}", cell.source)
+                return cell, resources
+
+        config = self._config(chapter.name, student)
+        config.GenerateFeedback.force = True
+        with self._quiet(f"the feedback for {student} on {chapter.name}") as options:
+            converter = GenerateFeedback(config=config, **options(config))
+            converter.preprocessors = [DescribeHiddenTests, *converter.preprocessors]
+            converter.start()
+        return self.root / "feedback" / student / chapter.name
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What every student has in every chapter, points that a person gave included."""
+        found = []
+        with self._open() as gradebook:
+            for assignment in gradebook.assignments:
+                for submission in gradebook.assignment_submissions(assignment.name):
+                    found.append(
+                        {
+                            "student": submission.student.id,
+                            "chapter": assignment.name,
+                            "score": submission.score,
+                            "of": submission.max_score,
+                            "by_tests": sum(g.auto_score or 0 for n in submission.notebooks for g in n.grades),
+                            "by_hand": sum(g.manual_score or 0 for n in submission.notebooks for g in n.grades),
+                            "waiting": sum(g.needs_manual_grade for n in submission.notebooks for g in n.grades),
+                            "late_seconds": round(submission.total_seconds_late),
+                        }
+                    )
+        return sorted(found, key=lambda row: (row["student"], row["chapter"]))
+
+    def _answers_with_points(self, student: str, chapter: str) -> dict[tuple[str, str], str]:
+        """The answers that a person has given points to: text by notebook and cell."""
+        found = {}
+        for path in (self.root / "autograded" / student / chapter).glob("*.ipynb"):
+            texts = _texts(path.read_text(encoding="utf-8"))
+            with self._open() as gradebook:
+                for name, text in texts.items():
+                    with contextlib.suppress(Exception):  # a cell that the gradebook does not know
+                        grade = gradebook.find_grade(name, path.stem, chapter, student)
+                        if grade.manual_score is not None and not grade.needs_manual_grade:
+                            found[path.stem, name] = text
+        return found
+
+    def _keep_points(self, student: str, chapter: str, before: Mapping[tuple[str, str], str]) -> None:
+        if not before:
+            return
+        folder = self.root / "autograded" / student / chapter
+        texts = {path.stem: _texts(path.read_text(encoding="utf-8")) for path in folder.glob("*.ipynb")}
+        with self._open() as gradebook:
+            for (notebook, name), text in before.items():
+                if texts.get(notebook, {}).get(name) == text:
+                    gradebook.find_grade(name, notebook, chapter, student).needs_manual_grade = False
+            gradebook.db.commit()
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        from nbgrader.api import Gradebook as Database
+
+        _ask_alembic_once()
+        with warnings.catch_warnings(), Database(self.database) as gradebook:
+            warnings.simplefilter("ignore")
+            yield gradebook
+
+    def _config(self, chapter: str, student: str = "*") -> Any:
+        from traitlets.config import Config
+
+        config = Config()
+        directory = config.CourseDirectory
+        directory.root, directory.db_url = str(self.root), self.database
+        directory.submitted_directory = "answers"
+        directory.assignment_id, directory.student_id = chapter, student
+        return config
+
+    @contextlib.contextmanager
+    def _quiet(self, what: str) -> Iterator[Any]:
+        """Keep nbgrader's log to itself, and tell it where nbgrader fails."""
+        from nbgrader.coursedir import CourseDirectory
+
+        _ask_alembic_once()
+        messages: list[str] = []
+
+        class Listen(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                messages.append(record.getMessage())
+
+        log = logging.Logger("grading", logging.WARNING)
+        log.addHandler(Listen())
+
+        def options(config: Any) -> dict[str, Any]:
+            return {"coursedir": CourseDirectory(config=config, log=log), "log": log}
+
+        try:
+            with (
+                open(os.devnull, "w", encoding="utf-8") as quiet,
+                contextlib.redirect_stderr(quiet),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")
+                yield options
+        except (Exception, SystemExit) as error:
+            reason = "\n".join(messages[-5:]) or f"{type(error).__name__}: {error}"
+            raise GradebookFailed(f"nbgrader could not enter {what}:\n{reason}") from error
+
+
+@functools.cache
+def _ask_alembic_once() -> None:
+    """nbgrader starts the program alembic, a second each time, whenever it opens the gradebook; its answer never changes."""
+    from nbgrader import api
+
+    folders = os.environ.get("PATH", "")
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{folders}"
+    try:
+        answer = api.get_alembic_version()
+    finally:
+        os.environ["PATH"] = folders
+    api.get_alembic_version = lambda: answer
+
+
+def _texts(content: str) -> dict[str, str]:
+    """The cells that a person grades, by name."""
+    cells = json.loads(content)["cells"]
+    graded = [(cell, cell["metadata"].get("nbgrader", {})) for cell in cells]
+    found = {}
+    for cell, grading in graded:
+        if grading.get("grade") and grading.get("solution"):
+            source = cell["source"]
+            found[grading["grade_id"]] = source if isinstance(source, str) else "".join(source)
+    return found
+
+
+def _write(path: Path, content: str) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(content, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV. What a spreadsheet would take for a formula is marked as text."""
+    if not rows:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {k: f"'{v}" if isinstance(v, str) and re.match(r"[=+\-@\t\r]", v) else v for k, v in row.items()}
+        )
+    return text.getvalue()
