@@ -170,12 +170,14 @@ class Check:
                 found = aspect(right, got, self)
                 if found is None:
                     continue
-                if aspect is _failure:
-                    found = _with_hint(found, got.failure, self)
                 sentence = None if got.failure is not None and got.failure.unwritten else self.mistake(answers, hidden)
+                if aspect is _failure and sentence is None:
+                    found = _with_hint(found, got.failure, self)
                 general = self._relation(expected, answers) if aspect == self._value else None
                 draws = got.drew and not right.drew and aspect in (self._flow, self._value)
                 general = general or (_DRAWS if draws else None)
+                if aspect in (self._value, _slope) and got.changed:
+                    general = general or _overwritten(got)
                 if sentence is None and got.failure is None:
                     sentence = self._alone(names, expected, answers)
                 first, details = found
@@ -229,7 +231,8 @@ class Check:
     def _alike_but_for_events(self, a: Answer, b: Answer) -> bool:
         if not self._alike_in_value(a, b) or a.changed != b.changed or a.gradients.keys() != b.gradients.keys():
             return False
-        if not all(_similar(a.gradients[name], b.gradients[name]) for name in a.gradients):
+        largest = _largest(b.gradients.values())
+        if not all(_similar(a.gradients[name], b.gradients[name], largest) for name in a.gradients):
             return False
         return self.gradients == "free" or _graphs(a.value) == _graphs(b.value)
 
@@ -471,12 +474,21 @@ def _close(a: Tensor, b: Tensor, relative: float, absolute: float) -> bool:
     return bool(torch.allclose(b.double(), a.double(), relative, absolute, equal_nan=True))
 
 
-def _similar(a: Tensor | None, b: Tensor | None) -> bool:
-    """Whether two gradients are equal, to a thousandth of the largest entry."""
-    if a is None or b is None:
-        return a is None and b is None
-    largest = b.double().abs().nan_to_num(0, 0, 0).max().item() if b.numel() else 0.0
-    return _close(a, b, 1e-3, 1e-3 * max(largest, 1e-3))
+def _largest(gradients: Iterable[Tensor | None]) -> float:
+    """The largest finite entry of all of them, without its sign."""
+    sizes = [g.double().abs().nan_to_num(0, 0, 0).max().item() for g in gradients if g is not None and g.numel()]
+    return max(sizes, default=0.0)
+
+
+def _similar(a: Tensor | None, b: Tensor | None, largest: float) -> bool:
+    """Whether two gradients are equal: to a thousandth of the largest entry of `b`, and to what rounding leaves where it is zero in exact
+    arithmetic (a bias before a batch norm), beside a `largest` entry of all gradients of the answer.
+    """
+    return a is b or (a is not None and b is not None and _close(a, b, 1e-3, _rounding(b, largest)))
+
+
+def _rounding(gradient: Tensor, largest: float) -> float:
+    return max(1e-3 * _largest([gradient]), 1e-5 * largest, 1e-6)
 
 
 def _gist(failure: Failure) -> tuple[str, str]:
@@ -592,6 +604,10 @@ def _kind_name(value: Any) -> str:
 
 def _kind_advice(expected: Any, came: Any) -> str:
     if isinstance(came, Unknown) and came.type_name.startswith("numpy"):
+        if isinstance(expected, (bool, int, float)):
+            return (
+                "You return a NumPy value where a plain Python number is asked for: int(...) or float(...) makes one."
+            )
         return "You return a NumPy value: stay in torch from the arguments to the result, for NumPy cuts off gradients."
     if isinstance(expected, Seen) and isinstance(came, (bool, int, float)):
         return "You return a plain Python number where a tensor belongs: item() and float() cut off the gradient."
@@ -640,6 +656,7 @@ def _device(right: Answer, got: Answer, check: Check) -> Finding:
 def _slope(right: Answer, got: Answer, check: Check) -> Finding:
     if check.gradients != "required":
         return None
+    largest = _largest(right.gradients.values())
     for name, expected in right.gradients.items():
         came = got.gradients.get(name)
         if expected is None and came is not None and came.count_nonzero():
@@ -650,11 +667,11 @@ def _slope(right: Answer, got: Answer, check: Check) -> Finding:
                     ("Got", f"gradient {numbers(came)}"),
                 ],
             )
-        if expected is not None and not _similar(came, expected):
+        if expected is not None and not _similar(came, expected, largest):
             shown = "none"
             digits = 4
             if came is not None:
-                digits = _digits(expected, came, 1e-3, 1e-3 * expected.double().abs().nan_to_num(0, 0, 0).max().item())
+                digits = _digits(expected, came, 1e-3, _rounding(expected, largest))
                 shown = f"gradient {numbers(came, digits)}"
             return (
                 f"The values are right, but the gradient with respect to `{name}` is not: part of the way back is cut, or a value was put in by hand.",
@@ -666,7 +683,7 @@ def _slope(right: Answer, got: Answer, check: Check) -> Finding:
     return None
 
 
-def _changed(right: Answer, got: Answer, check: Check) -> Finding:
+def _changed(right: Answer, got: Answer, check: Check | None = None) -> Finding:
     if not got.changed:
         return None
     if "the gradient mode" in got.changed:
@@ -679,8 +696,20 @@ def _changed(right: Answer, got: Answer, check: Check) -> Finding:
             f"The result is right, but your code freezes {frozen[0]}: whoever called it could not train the network any further.",
             [("Expected", "`with torch.no_grad():`, and the network left as it came")],
         )
+    if touched := [name for name in got.changed if name.startswith("the gradients of ")]:
+        return (
+            f"The result is right, but your code changes {touched[0]}: backward() and zero_grad() belong to the training that calls you.",
+            [("Expected", "the result alone, and each parameter's .grad left as it came")],
+        )
     names = " and ".join(name if " " in name else f"`{name}`" for name in got.changed)
     return (
         f"The result is right, but your code changes {names} in place: whoever called it would find other data than before.",
         [("Expected", "x + y in place of x += y or x.add_(y), and no x[...] = on an argument")],
     )
+
+
+def _overwritten(got: Answer) -> str:
+    """What `_changed` says, of an answer whose result is wrong."""
+    found = _changed(got, got)
+    said = found[0].removeprefix("The result is right, but ") if found else ""
+    return f"{said[:1].upper()}{said[1:]} And the result is wrong, perhaps for that reason."

@@ -32,16 +32,20 @@ class Network:
         biases: each (out_features,).
         shape: of one output, such as (1, 8, 8).
         integers: whether it refuses floating-point numbers, as a model does that looks its inputs up in a table.
+        norm: whether a batch norm of the inputs comes first, so that its mode shows in what it gives.
     """
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
     shape: tuple[int, ...]
     integers: bool = False
+    norm: bool = False
 
     def built(self) -> nn.Module:
         """The network; its parameters require gradients."""
         layers: list[nn.Module] = [_Rows(self.integers)]
+        if self.norm:
+            layers.append(nn.BatchNorm1d(self.weights[0].shape[1]))
         for weight, bias in zip(self.weights, self.biases, strict=True):
             linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
             linear.load_state_dict({"weight": weight, "bias": bias})
@@ -81,7 +85,7 @@ class Answer:
         value: what was returned, as plain data with `Seen` tensors.
         gradients: of a weighted sum of what was returned, by name; None where no graph leads there.
         changed: names of the arguments that were changed in place; "the gradient mode" and "the parameters of ..." where these were left
-            switched off.
+            switched off; "the gradients of ..." where those that a network's parameters held are not there any more.
         drew: whether random numbers were drawn from a global generator.
         events: what happened in which order, where the request watches for it.
         failure: the exception, where there was one.
@@ -115,6 +119,8 @@ class Call:
         for name, value in self.arguments.items():
             if isinstance(value, Network):
                 passed[name] = value.built()
+                for parameter in passed[name].parameters():
+                    parameter.grad = torch.ones_like(parameter)  # as another loss may have left some
                 if name in self.gradients:
                     wanted |= {f"{name}.{key}": weight for key, weight in passed[name].named_parameters()}
             elif isinstance(value, Tensor):
@@ -135,6 +141,8 @@ class Call:
         for name, value in passed.items():
             if isinstance(value, nn.Module) and not all(parameter.requires_grad for parameter in value.parameters()):
                 changed.append(f"the parameters of {name}")
+            if isinstance(value, nn.Module) and not all(_is_one(parameter.grad) for parameter in value.parameters()):
+                changed.append(f"the gradients of {name}")
         return Answer(plain.describe(output), gradients, tuple(changed), watch.drew())
 
 
@@ -172,7 +180,7 @@ class Build:
             model.eval()
         for method, images in self.in_evaluation.items():
             call(method, images, f"{method} in evaluation mode")
-        return Answer(value, gradients, tuple(changed), watch.drew())
+        return Answer(value, gradients, tuple(dict.fromkeys(changed)), watch.drew())
 
 
 @dataclass(frozen=True)
@@ -377,6 +385,10 @@ def _undisturbed() -> Iterator[Watch]:
             torch.set_default_dtype(states[2])
 
 
+def _is_one(gradient: Tensor | None) -> bool:
+    return gradient is not None and bool((gradient == 1).all())
+
+
 def _equal(before: Tensor, after: Tensor) -> bool:
     after = after.detach()
     return before.shape == after.shape and torch.equal(torch.nan_to_num(before.detach()), torch.nan_to_num(after))
@@ -425,8 +437,9 @@ def _put_parameters(model: Any, parameters: Mapping[str, Tensor]) -> dict[str, n
     found = {name: tuple(value.shape) for name, value in own.items()}
     if found != shapes:
         wrong = sorted(name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name))[:4]
-        expected = ", ".join(f"{name} {shapes.get(name, '(none)')}" for name in wrong)
-        got = ", ".join(f"{name} {found.get(name, '(none)')}" for name in wrong)
+        expected, got = (
+            ", ".join(f"{name} {of[name]}" if name in of else f"no {name}" for name in wrong) for of in (shapes, found)
+        )
         raise WrongParameters(
             f"the layers that the exercise gives have been changed. Expected: {expected}. Found: {got}"
         )

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, nn
 
@@ -53,6 +54,8 @@ def describe(value: Any) -> Any:
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
         return value
+    if kind is numpy.int64:  # what NumPy makes of integers
+        return int(value)
     if kind in (Tensor, nn.Parameter):
         if value.layout != torch.strided or value.device.type == "meta" or value.dtype not in DTYPES.values():
             return Unknown(f"tensor of layout {value.layout}, dtype {value.dtype}, device {value.device}")

@@ -210,7 +210,7 @@ def _watch(process: subprocess.Popen, limits: Limits, over: threading.Event, sto
         members = list(_descendants(process.pid))
         if len(members) > limits.processes // 2:
             stop(f"it started more than {limits.processes // 2} processes")
-        elif sum(map(_memory, members)) > limits.memory:
+        elif sum(map(_memory, members)) > limits.memory < sum(_memory(member, shared_out=True) for member in members):
             stop(f"it took more than {limits.memory / 2**30:g} GB of memory")
 
 
@@ -225,15 +225,16 @@ def _descendants(root: int) -> Iterator[int]:
                     todo += map(int, file.read().split())
 
 
-def _memory(process: int) -> int:
-    """Bytes of a process that are its own or shared by memory, not files of the system."""
-    total = 0
-    with contextlib.suppress(OSError, ValueError):
-        with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith(("RssAnon:", "RssShmem:", "VmSwap:")):
-                    total += 1024 * int(line.split()[1])
-    return total
+def _memory(process: int, shared_out: bool = False) -> int:
+    """Bytes of a process that are no files of the system; of what it shares with others only its part, if `shared_out`."""
+    file, names = "status", ("RssAnon:", "RssShmem:", "VmSwap:")
+    if shared_out and os.access(f"/proc/{process}/smaps_rollup", os.R_OK):
+        file, names = "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:", "SwapPss:")
+    try:
+        lines = Path(f"/proc/{process}/{file}").read_text(encoding="ascii", errors="replace").splitlines()
+        return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(names))
+    except OSError:  # it has ended, or may not be looked at so closely
+        return _memory(process) if shared_out else 0
 
 
 def _limited(limits: Limits) -> list[str]:

@@ -311,7 +311,7 @@ PIX2PIX_EDGES2PHOTO = _pix2pix(
     "photo",
     name="pix2pix-edges2photo",
     steps={"smoke": 3, "cpu": 4_000, "gpu": 60_000},
-    targets={"readback_ratio": Target(at_least=0.9)},
+    targets={"readback_ratio": Target(at_least=0.8)},
     minutes=13,
     about="Photos of outlines. What lies inside an outline the network must find out itself; its colour it cannot know.",
 )

@@ -207,6 +207,52 @@ def test_what_a_module_keeps_for_evaluation_is_compared() -> None:
         norm(lambda features: nn.BatchNorm1d(features, track_running_stats=False))
 
 
+def test_the_mode_and_the_gradients_of_a_network_are_left_as_they_came() -> None:
+    judged = Check(
+        name="judged", signature=("judge", "x"), reference=lambda judge, x: judge(x).mean(), holds="it", look="here", hint="call it",
+        mistakes=(), gradients="required", differentiable=("x", "judge"),
+        cases=(Case("3 rows", lambda draw: (Network((draw.normal(2, 4),), (draw.normal(2),), (2,), norm=True), 5 * draw.normal(3, 4))),),
+    )  # fmt: skip
+
+    def backward(judge: nn.Module, x: Tensor) -> Tensor:
+        loss = judge(x).mean()
+        loss.backward(retain_graph=True)
+        return loss
+
+    def emptied(judge: nn.Module, x: Tensor) -> Tensor:
+        judge.zero_grad()
+        return judge(x).mean()
+
+    judged(lambda judge, x: judge(x).sum() / 6)
+    with pytest.raises(CheckFailed, match="the values are not"):
+        judged(lambda judge, x: judge.eval()(x).mean())
+    for meddling in (backward, emptied):
+        with pytest.raises(CheckFailed, match="your code changes the gradients of judge"):
+            judged(meddling)
+
+
+def test_the_rounding_of_a_gradient_that_is_zero_is_no_mistake() -> None:
+    def normed(x: Tensor, shift: Tensor) -> Tensor:
+        return 30 * nn.functional.layer_norm(x + shift, x.shape)  # which no shift changes
+
+    norm = Check(
+        name="norm", signature=("x", "shift"), reference=normed, holds="it", look="here", hint="norm", mistakes=(), gradients="required",
+        differentiable=("x", "shift"), relative=1e-3, absolute=1e-3,
+        cases=(Case("8 numbers", lambda draw: (draw.normal(8), draw.normal(1))),),
+    )  # fmt: skip
+    norm(lambda x, shift: normed(x.flip(0), shift).flip(0))
+    norm(lambda x, shift: normed(x, shift) + 1e-5 * (shift - shift.detach()))
+    with pytest.raises(CheckFailed, match="the gradient with respect to `shift` is not"):
+        norm(lambda x, shift: normed(x, shift) + 0.1 * (shift - shift.detach()))
+
+
+def test_an_argument_that_is_overwritten_is_told_beside_a_wrong_result() -> None:
+    with pytest.raises(CheckFailed) as failed:
+        scaled(lambda x, factor: x.mul_(2) * factor + x.square())
+    assert "Your code changes `x` in place" in str(failed.value)
+    assert "And the result is wrong" in str(failed.value)
+
+
 def test_right_values_are_not_taken_for_a_mistake_that_gives_right_values() -> None:
     with pytest.raises(CheckFailed) as failed:
         scaled(lambda x, factor: (factor * x).data + x - x)

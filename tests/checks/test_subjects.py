@@ -67,6 +67,7 @@ def test_objects_that_could_lie_are_known_by_name_only() -> None:
 
     assert isinstance(plain.describe(Equal(1.0)), Unknown)
     assert isinstance(plain.describe([torch.ones(2).numpy()])[0], Unknown)
+    assert type(plain.describe(torch.ones(2, dtype=torch.int64).numpy().sum())) is int
     with pytest.raises(TypeError, match="not plain data"):
         encode({"of": object()})
 

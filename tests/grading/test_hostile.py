@@ -17,9 +17,9 @@ from course_utils.grading.sandbox import Sandbox
 _spec = util.spec_from_file_location("hostile_bank", Path(__file__).with_name("hostile_bank.py"))
 hostile_bank = util.module_from_spec(_spec)
 _spec.loader.exec_module(hostile_bank)
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(1200)]
 BANK = hostile_bank.BANK
-SECONDS = 120  # for one submission, on a machine that is busy with something else
+SECONDS = 300  # for one submission, with the start of a sandbox, on a machine that is busy with something else
 
 
 def graded(one: Any, released: dict, chapter: Chapter, sandbox: Sandbox, folder: Path) -> Result:

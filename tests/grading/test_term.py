@@ -80,6 +80,7 @@ def scores(term: Path) -> dict[tuple[str, str], float]:
         return {(row["student"], row["chapter"]): float(row["score"]) for row in csv.DictReader(file)}
 
 
+@pytest.mark.timeout(1800)  # on a machine that is busy with something else
 def test_a_term(course: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     vae, gan = KEPT
     check = "check.kl_divergence(kl_divergence)\n"

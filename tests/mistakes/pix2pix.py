@@ -26,8 +26,29 @@ class UNet(nn.Module):
             self.decoder.append(nn.Sequential(nn.ConvTranspose2d(taken, given, 4, stride=2, padding=1), *end))
 """
 
+WAY_IN = (
+    LAYERS
+    + """
+    def forward(self, images):
+        x, seen = images, []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+)
+WAY_BACK = """        x = self.decoder[0](seen.pop())
+        for layer in self.decoder[1:]:
+            x = layer(torch.cat([seen.pop(), x], dim=1))
+"""
+FORWARD = LAYERS + "\n    def forward(self, images):\n"
+
 D_LOSS = "def discriminator_loss(discriminator, inputs, targets, answers):\n"
 G_LOSS = "def generator_loss(discriminator, inputs, targets, answers, l1_weight=100.0):\n"
+D_REAL = D_LOSS + "    real = discriminator(torch.cat([inputs, targets], dim=1))\n"
+D_PAIRS = D_REAL + "    fake = discriminator(torch.cat([inputs, answers.detach()], dim=1))\n"
+D_RETURN = "    return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())\n"
+G_JUDGED = G_LOSS + "    judged = F.softplus(-discriminator(torch.cat([inputs, answers], dim=1))).mean()\n"
+G_RETURN = "    return judged + l1_weight * F.l1_loss(answers, targets)\n"
 FIELD = "def receptive_field(layers):\n"
 DROP = "def drop(features, uniform, rate):\n"
 
@@ -218,6 +239,273 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 """,
             "the decoder has still to make a picture",
         ),
+        (
+            FORWARD
+            + """
+        if not hasattr(self, "skips"):
+            self.skips = []
+        for layer in self.encoder:
+            images = layer(images)
+            self.skips.append(images)
+        x = self.decoder[0](images)
+        for i, layer in enumerate(self.decoder[1:]):
+            x = layer(torch.cat([self.skips[len(self.encoder) - 2 - i], x], 1))
+        return x
+""",
+            "You keep the skips on `self`",
+        ),
+        (
+            FORWARD
+            + """
+        if not hasattr(self, "seen"):
+            self.seen = []
+            for layer in self.encoder:
+                images = layer(images)
+                self.seen.append(images)
+        seen = list(self.seen)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "You keep the skips on `self`",
+        ),
+        (
+            WAY_IN
+            + WAY_BACK
+            + """
+        return x.squeeze()
+""",
+            "a batch of one stays a batch",
+        ),
+        (
+            WAY_IN
+            + WAY_BACK
+            + """
+        return x.squeeze(0)
+""",
+            "a batch of one stays a batch",
+        ),
+        (
+            WAY_IN
+            + WAY_BACK
+            + """
+        side = images.shape[-1]
+        return x.reshape(len(images), -1, side, side)
+""",
+            "You take one side for both",
+        ),
+        (
+            WAY_IN
+            + """
+        x = self.decoder[0](seen.pop())
+        for layer in self.decoder[1:]:
+            skip = seen.pop()
+            skip = skip.reshape(len(x), -1, x.shape[3], x.shape[2])
+            x = layer(torch.cat([skip, x], dim=1))
+        return x
+""",
+            "torch.cat joins along one dimension",
+        ),
+        (
+            FORWARD
+            + """
+        self.train()
+        x, seen = images, []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "You switch to training mode inside of forward",
+        ),
+        (
+            FORWARD
+            + """
+        self.eval()
+        x, seen = images, []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "You switch to evaluation mode inside of forward",
+        ),
+        (
+            FORWARD
+            + """
+        def upto(number):
+            x = images
+            for layer in self.encoder[:number]:
+                x = layer(x)
+            return x
+
+        depth = len(self.encoder)
+        x = self.decoder[0](upto(depth))
+        for i, layer in enumerate(self.decoder[1:], 1):
+            x = layer(torch.cat([upto(depth - i), x], dim=1))
+        return x
+""",
+            "You run the encoder anew for each skip",
+        ),
+        (
+            FORWARD
+            + """
+        return torch.cat([self.one(image[None]) for image in images])
+
+    def one(self, images):
+        x, seen = images, []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "You send the pictures through one at a time",
+        ),
+        (
+            FORWARD
+            + """
+        outer = self.encoder[0](images)
+        middle = self.encoder[1](outer)
+        x = self.decoder[0](self.encoder[2](middle))
+        x = self.decoder[1](torch.cat([middle, x], dim=1))
+        return self.decoder[2](torch.cat([outer, x], dim=1))
+""",
+            "You wrote the three layers of the diagram",
+        ),
+        (
+            WAY_IN
+            + """
+        x = torch.cat([seen[-2], self.decoder[0](seen[-1])], dim=1)
+        for i in range(1, len(self.decoder) - 1):
+            x = torch.cat([seen[-2 - i], self.decoder[i](x)], dim=1)
+        return self.decoder[-1](x)
+""",
+            "With one halving there is no skip at all",
+        ),
+        (
+            WAY_IN
+            + """
+        x = self.decoder[0](seen.pop())
+        for layer in self.decoder[1:-1]:
+            x = layer(torch.cat([seen.pop(), x], dim=1))
+        return x
+""",
+            "The last layer of the decoder is missing",
+        ),
+        (
+            FORWARD
+            + """
+        x, seen = images, []
+        for layer in self.encoder:
+            x = F.relu(layer(x))
+            seen.append(x)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "You put an activation where none is asked for",
+        ),
+        (
+            WAY_IN
+            + """
+        x = self.decoder[0](seen.pop())
+        for layer in self.decoder[1:]:
+            x = layer(F.relu(torch.cat([seen.pop(), x], dim=1)))
+        return x
+""",
+            "You put an activation where none is asked for",
+        ),
+        (
+            WAY_IN
+            + WAY_BACK
+            + """
+        return torch.sigmoid(x)
+""",
+            "You put an activation where none is asked for",
+        ),
+        (
+            WAY_IN
+            + WAY_BACK
+            + """
+        return x.clamp(0, 1)
+""",
+            "You cut the answer off at 0",
+        ),
+        (
+            WAY_IN
+            + """
+        x = self.decoder[0](seen.pop())
+        for layer in self.decoder[1:]:
+            x = layer(torch.stack([seen.pop(), x], dim=2).flatten(1, 2))
+        return x
+""",
+            "You alternate the channels",
+        ),
+        (
+            FORWARD
+            + """
+        images *= 2
+        images -= 1
+        x, seen = images, []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "You overwrite `images`",
+        ),
+        (
+            FORWARD
+            + """
+        images *= 0.5
+        x, seen = images, []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "Your code changes the argument of forward in place",
+        ),
+        (
+            FORWARD
+            + """
+        x, seen = images[:1], []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+            + WAY_BACK
+            + """        return x
+""",
+            "You answer the first picture only",
+        ),
+        (
+            WAY_IN
+            + WAY_BACK
+            + """
+        return torch.from_numpy(x.detach().numpy())
+""",
+            "detach() or NumPy",
+        ),
+        (
+            LAYERS.replace("if 0 < level < depth - 1 else nn.Identity()", "")
+            + WAY_IN.removeprefix(LAYERS)
+            + WAY_BACK
+            + """
+        return x
+""",
+            "You changed `__init__`",
+        ),
     ],
     "receptive_field": [
         (
@@ -332,6 +620,159 @@ WRONG: dict[str, list[tuple[str, str]]] = {
     return size
 """,
             "The first layer is left out",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = size * stride + kernel - 1
+    return size
+""",
+            "brackets first",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = size - 1 * stride + kernel
+    return size
+""",
+            "only the stride is subtracted",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = (size - 1) * stride + 4
+    return size
+""",
+            "the same kernel for all layers",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = (size - 1) * stride + layers[0][0]
+    return size
+""",
+            "the same kernel for all layers",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = (size - 1) * stride + kernel - 2
+    return size
+""",
+            "it does not make it smaller",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = (size - 1) * stride + max(kernel, stride)
+    return size
+""",
+            "without max() or if",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = size * stride + max(kernel - stride, 0)
+    return size
+""",
+            "without max() or if",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        size = (size - 1) * stride + kernel
+        return size
+""",
+            "inside of the loop",
+        ),
+        (
+            FIELD
+            + """
+    size = layers[-1][0]
+    for kernel, stride in reversed(layers):
+        size = (size - 1) * stride + kernel
+    return size
+""",
+            "The last layer is counted twice",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in sorted(layers, key=lambda layer: layer[1]):
+        size = (size - 1) * stride + kernel
+    return size
+""",
+            "You sort the layers",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(sorted(set(layers))):
+        size = (size - 1) * stride + kernel
+    return size
+""",
+            "a set knows neither",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for i in range(len(layers) - 1, -1, -1):
+        size = (size - 1) * layers[i - 1][1] + layers[i][0]
+    return size
+""",
+            "the stride of its neighbour",
+        ),
+        (
+            FIELD
+            + """
+    size = 256
+    for kernel, stride in layers:
+        size = (size + 2 - kernel) // stride + 1
+    return size
+""",
+            "You compute the size of an output",
+        ),
+        (
+            FIELD
+            + """
+    layers = list(layers).reverse()
+    size = 1
+    for kernel, stride in layers:
+        size = (size - 1) * stride + kernel
+    return size
+""",
+            "returns None",
+        ),
+        (
+            FIELD
+            + """
+    size = 1
+    for kernel, stride in reversed(layers):
+        if kernel == 1:
+            continue
+        size = (size - 1) * stride + kernel
+    return size
+""",
+            "their stride counts all the same",
         ),
     ],
     "discriminator_loss": [
@@ -501,6 +942,254 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 """,
             "what the discriminator *says* of the true pairs",
         ),
+        (
+            D_LOSS
+            + """
+    discriminator.eval()
+    real = discriminator(torch.cat([inputs, targets], dim=1))
+    fake = discriminator(torch.cat([inputs, answers.detach()], dim=1))
+"""
+            + D_RETURN,
+            "You put the discriminator into evaluation mode",
+        ),
+        (
+            D_REAL
+            + """
+    discriminator.eval()
+    fake = discriminator(torch.cat([inputs, answers.detach()], dim=1))
+    discriminator.train()
+"""
+            + D_RETURN,
+            "by its batch norm alone",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = torch.sigmoid(real), torch.sigmoid(fake)
+    return 0.5 * (torch.log(real).mean() + torch.log(1 - fake).mean())
+""",
+            "The sign is turned",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = torch.sigmoid(real), torch.sigmoid(fake)
+    return -0.5 * (torch.log(real).mean() + torch.log(1 - fake).mean())
+""",
+            "where the discriminator is sure",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = torch.sigmoid(real), torch.sigmoid(fake)
+    return -0.5 * ((real + 1e-8).log().mean() + (1 - fake + 1e-8).log().mean())
+""",
+            "where the discriminator is sure",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = torch.sigmoid(real).clamp(1e-6, 1 - 1e-6), torch.sigmoid(fake).clamp(1e-6, 1 - 1e-6)
+    return -0.5 * (real.log().mean() + (1 - fake).log().mean())
+""",
+            "where the discriminator is sure",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = torch.sigmoid(real), torch.sigmoid(fake)
+    of_real = F.binary_cross_entropy(real, torch.ones_like(real))
+    return 0.5 * (of_real + F.binary_cross_entropy(fake, torch.zeros_like(fake)))
+""",
+            "where the discriminator is sure",
+        ),
+        (
+            D_PAIRS
+            + """
+    loss = 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+    loss.backward(retain_graph=True)
+    return loss
+""",
+            "You call backward() or zero_grad()",
+        ),
+        (
+            D_PAIRS
+            + """
+    loss = 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+    loss.backward()
+    return loss
+""",
+            "You call backward() or zero_grad()",
+        ),
+        (
+            D_LOSS
+            + """
+    discriminator.zero_grad()
+    real = discriminator(torch.cat([inputs, targets], dim=1))
+    fake = discriminator(torch.cat([inputs, answers.detach()], dim=1))
+"""
+            + D_RETURN,
+            "You call backward() or zero_grad()",
+        ),
+        (
+            D_PAIRS
+            + """
+    return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean().item())
+""",
+            "says* of the made pairs",
+        ),
+        (
+            D_REAL
+            + """
+    import copy
+
+    fake = copy.deepcopy(discriminator)(torch.cat([inputs, answers.detach()], dim=1))
+"""
+            + D_RETURN,
+            "says* of the made pairs",
+        ),
+        (
+            D_REAL
+            + """
+    discriminator.requires_grad_(False)
+    fake = discriminator(torch.cat([inputs, answers.detach()], dim=1))
+    discriminator.requires_grad_(True)
+"""
+            + D_RETURN,
+            "says* of the made pairs",
+        ),
+        (
+            D_REAL
+            + """
+    fake = discriminator(torch.cat([answers.detach(), inputs], dim=1))
+"""
+            + D_RETURN,
+            "In your made pair the answer comes first",
+        ),
+        (
+            D_PAIRS
+            + """
+    of_real = F.binary_cross_entropy_with_logits(torch.ones_like(real), real)
+    of_fake = F.binary_cross_entropy_with_logits(torch.zeros_like(fake), fake)
+    return 0.5 * (of_real + of_fake)
+""",
+            "first the logits",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = real.sigmoid().mean(), fake.sigmoid().mean()
+    return -0.5 * (real.log() + (1 - fake).log())
+""",
+            "You averaged D before the logarithm",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = real.sigmoid().mean((1, 2, 3)), fake.sigmoid().mean((1, 2, 3))
+    return -0.5 * (real.log() + (1 - fake).log()).mean()
+""",
+            "You averaged D before the logarithm",
+        ),
+        (
+            D_PAIRS
+            + """
+    return 0.5 * (F.softplus(-real).mean((1, 2, 3)).sum() + F.softplus(fake).mean((1, 2, 3)).sum())
+""",
+            "You summed over the batch",
+        ),
+        (
+            D_PAIRS
+            + """
+    logits = torch.cat([real, fake])
+    labels = torch.cat([torch.ones_like(real), torch.zeros_like(fake)])
+    return 0.5 * F.binary_cross_entropy_with_logits(logits, labels)
+""",
+            "The factor 1/2 is there twice",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = real[:, :, 0, 0], fake[:, :, 0, 0]
+"""
+            + D_RETURN,
+            "You look at one patch only",
+        ),
+        (
+            D_PAIRS
+            + """
+    real, fake = real[0], fake[0]
+"""
+            + D_RETURN,
+            "You look at the first picture only",
+        ),
+        (
+            D_PAIRS
+            + """
+    of_real = F.binary_cross_entropy_with_logits(real, torch.full_like(real, 0.9))
+    of_fake = F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+    return 0.5 * (of_real + of_fake)
+""",
+            "You smooth the target of the true pairs",
+        ),
+        (
+            D_PAIRS
+            + """
+    return F.softplus(fake - real).mean()
+""",
+            "relativistic",
+        ),
+        (
+            D_REAL
+            + """
+    fake = discriminator(torch.cat([targets, answers.detach()], dim=1))
+"""
+            + D_RETURN,
+            "in place of the *input*",
+        ),
+        (
+            D_REAL
+            + """
+    fake = discriminator(torch.cat([inputs, targets.detach()], dim=1))
+"""
+            + D_RETURN,
+            "Your made pair holds `targets`",
+        ),
+        (
+            D_LOSS
+            + """
+    real = discriminator(torch.cat([inputs, targets], dim=-1))
+    fake = discriminator(torch.cat([inputs, answers.detach()], dim=-1))
+"""
+            + D_RETURN,
+            "You join along the width",
+        ),
+        (
+            D_PAIRS
+            + """
+    return 0.5 * (F.softplus(-real) + F.softplus(fake))
+""",
+            "a scalar is asked for",
+        ),
+        (
+            D_LOSS
+            + """
+    real = discriminator(torch.cat([inputs, targets.detach()], dim=1))
+    fake = discriminator(torch.cat([inputs, answers], dim=1))
+"""
+            + D_RETURN,
+            "detach() the *answers* (not the targets)",
+        ),
+        (
+            D_LOSS
+            + """
+    inputs *= 0.5
+    real = discriminator(torch.cat([inputs, targets], dim=1))
+    fake = discriminator(torch.cat([inputs, answers.detach()], dim=1))
+"""
+            + D_RETURN,
+            "Your code changes `inputs` in place",
+        ),
     ],
     "generator_loss": [
         (
@@ -626,6 +1315,222 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 """,
             "stands before its input",
         ),
+        (
+            G_LOSS
+            + """
+    discriminator.eval()
+    judged = F.softplus(-discriminator(torch.cat([inputs, answers], dim=1))).mean()
+"""
+            + G_RETURN,
+            "You put the discriminator into evaluation mode",
+        ),
+        (
+            G_LOSS
+            + """
+    discriminator.eval()
+    judged = F.softplus(-discriminator(torch.cat([inputs, answers], dim=1))).mean()
+    discriminator.train()
+"""
+            + G_RETURN,
+            "You put the discriminator into evaluation mode",
+        ),
+        (
+            G_LOSS
+            + """
+    probability = torch.sigmoid(discriminator(torch.cat([inputs, answers], dim=1)))
+    loss = -probability.log().mean()
+    loss += l1_weight * (answers - targets).abs().flatten(1).mean(1).mean()
+    return loss
+""",
+            "where the discriminator is sure",
+        ),
+        (
+            G_LOSS
+            + """
+    probability = torch.sigmoid(discriminator(torch.cat([inputs, answers], dim=1)))
+    return -(probability + 1e-8).log().mean() + l1_weight * F.l1_loss(answers, targets)
+""",
+            "where the discriminator is sure",
+        ),
+        (
+            G_JUDGED
+            + """
+    loss = judged + l1_weight * F.l1_loss(answers, targets)
+    loss.backward(retain_graph=True)
+    return loss
+""",
+            "You call backward() or zero_grad()",
+        ),
+        (
+            G_LOSS
+            + """
+    discriminator.zero_grad()
+    judged = F.softplus(-discriminator(torch.cat([inputs, answers], dim=1))).mean()
+"""
+            + G_RETURN,
+            "You call backward() or zero_grad()",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * F.l1_loss(answers.detach(), targets)
+""",
+            "The L1 term is cut off",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * F.l1_loss(answers, targets).item()
+""",
+            "The L1 term is cut off",
+        ),
+        (
+            G_JUDGED
+            + """
+    with torch.no_grad():
+        distance = F.l1_loss(answers, targets)
+    return judged + l1_weight * distance
+""",
+            "The L1 term is cut off",
+        ),
+        (G_JUDGED.replace("100.0", "10.0") + G_RETURN, "You changed the default"),
+        (
+            G_JUDGED
+            + """
+    return judged + (l1_weight or 100) * F.l1_loss(answers, targets)
+""",
+            "A weight of 0 is a weight",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * (answers - targets).abs().sum(1).mean()
+""",
+            "over the channels",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * (targets - answers).mean()
+""",
+            "You forgot the absolute value",
+        ),
+        (
+            G_LOSS
+            + """
+    probability = torch.sigmoid(discriminator(torch.cat([inputs, answers], dim=1)))
+    return torch.log(probability).mean() + l1_weight * F.l1_loss(answers, targets)
+""",
+            "The sign of the GAN term is turned",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * (answers - targets).mean().abs()
+""",
+            "have cancelled by then",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * torch.norm(targets - answers)
+""",
+            "the Euclidean norm",
+        ),
+        (
+            G_JUDGED
+            + """
+    return (judged + l1_weight * F.l1_loss(answers, targets)) / (1 + l1_weight)
+""",
+            "You divide by the sum of the weights",
+        ),
+        (
+            G_JUDGED
+            + """
+    return 0.5 * (judged + l1_weight * F.l1_loss(answers, targets))
+""",
+            "at the whole loss",
+        ),
+        (
+            G_LOSS
+            + """
+    real = discriminator(torch.cat([inputs, targets], dim=1))
+    fake = discriminator(torch.cat([inputs, answers], dim=1))
+    of_discriminator = (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
+    return l1_weight * F.l1_loss(answers, targets) - of_discriminator
+""",
+            "You took minus the discriminator's loss",
+        ),
+        (
+            G_LOSS
+            + """
+    judged = F.softplus(-discriminator(torch.cat([inputs, answers], dim=1))).sum((1, 2, 3)).mean()
+"""
+            + G_RETURN,
+            "You summed over the patches of a picture",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * F.l1_loss(answers, targets) / len(answers)
+""",
+            "once too often",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * F.l1_loss(answers[0], targets[0])
+""",
+            "the first picture only",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged + l1_weight * F.l1_loss((answers + 1) / 2, (targets + 1) / 2)
+""",
+            "do not rescale them",
+        ),
+        (
+            G_JUDGED
+            + """
+    return judged, l1_weight * F.l1_loss(answers, targets)
+""",
+            "add them",
+        ),
+        (
+            G_LOSS
+            + """
+    judged = F.softplus(-discriminator(torch.cat([targets, answers], dim=1))).mean()
+"""
+            + G_RETURN,
+            "in place of the *input*",
+        ),
+        (
+            G_LOSS
+            + """
+    pairs = torch.cat([torch.cat([inputs, targets], dim=1), torch.cat([inputs, answers], dim=1)])
+    judged = F.softplus(-discriminator(pairs)[len(inputs) :]).mean()
+"""
+            + G_RETURN,
+            "along with the made ones",
+        ),
+        (
+            G_LOSS
+            + """
+    judged = -discriminator(torch.cat([inputs, answers], dim=1)).sigmoid().mean().log()
+"""
+            + G_RETURN,
+            "You averaged D before the logarithm",
+        ),
+        (
+            G_JUDGED
+            + """
+    with torch.no_grad():
+        targets.clamp_(-0.5, 0.5)
+"""
+            + G_RETURN,
+            "Your code changes `targets` in place",
+        ),
     ],
     "drop": [
         (
@@ -709,6 +1614,145 @@ WRONG: dict[str, list[tuple[str, str]]] = {
 """,
             "You drop whole channels",
         ),
+        (
+            DROP
+            + """
+    return features * (uniform > rate) / (1 - rate)
+""",
+            "A number equal to the rate is kept",
+        ),
+        (
+            DROP
+            + """
+    return torch.where(uniform <= rate, 0.0, features / (1 - rate))
+""",
+            "A number equal to the rate is kept",
+        ),
+        (
+            DROP
+            + """
+    return features * torch.ceil(uniform - rate).clamp(0, 1) / (1 - rate)
+""",
+            "A number equal to the rate is kept",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform >= rate) / rate
+""",
+            "You divide by the share that is dropped",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform >= rate)
+""",
+            "You do not scale up what is left",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform >= rate) * 2
+""",
+            "Right for a rate of 0.5 only",
+        ),
+        (
+            DROP
+            + """
+    return features * uniform.round() / (1 - rate)
+""",
+            "Right for a rate of 0.5 only",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform >= rate) / 1 - rate
+""",
+            "Brackets: / (1 - rate)",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform < rate) / rate
+""",
+            "You keep what should be dropped",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform >= 1 - rate) / (1 - rate)
+""",
+            "You compare with 1 - rate",
+        ),
+        (
+            DROP
+            + """
+    return features * (features >= rate) / (1 - rate)
+""",
+            "You drop *small features*",
+        ),
+        (
+            DROP
+            + """
+    return torch.where(uniform < rate, features, features / (1 - rate))
+""",
+            "What is dropped stays as it was",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform[:, :1] >= rate) / (1 - rate)
+""",
+            "All channels share one mask",
+        ),
+        (
+            DROP
+            + """
+    return features * (uniform >= rate) * (1 + rate)
+""",
+            "You multiply by 1 + rate",
+        ),
+        (
+            DROP
+            + """
+    mask = (uniform >= rate).float()
+    return features * mask / mask.mean()
+""",
+            "the share that happens to be left",
+        ),
+        (
+            DROP
+            + """
+    mask = (uniform >= rate).float()
+    return features * mask / mask.mean(dim=(1, 2, 3), keepdim=True)
+""",
+            "the share that happens to be left",
+        ),
+        (
+            DROP
+            + """
+    left = features * (uniform >= rate)
+    return left * features.mean() / left.mean()
+""",
+            "so that the mean of these features stays",
+        ),
+        (
+            DROP
+            + """
+    numbers = uniform.clone()
+    numbers[uniform < rate] = 0
+    return features * numbers / (1 - rate)
+""",
+            "a mask of 0 and 1",
+        ),
+        (
+            DROP
+            + """
+    features.data[uniform < rate] = 0
+    return features / (1 - rate)
+""",
+            "You overwrite the features in place",
+        ),
     ],
 }
 
@@ -751,6 +1795,49 @@ RIGHT: dict[str, list[str]] = {
             features = torch.cat([features, self.inner(features, level + 1)], dim=1)
         return up(features)
 """,
+        WAY_IN
+        + """
+        x = self.decoder[0](seen.pop())
+        for layer in self.decoder[1:]:
+            skip, convolution = seen.pop(), layer[0]
+            of_skip, of_features = convolution.weight.split(x.shape[1])
+            x = F.conv_transpose2d(skip, of_skip, None, 2, 1) + F.conv_transpose2d(x, of_features, convolution.bias, 2, 1)
+            x = layer[1:](x)
+        return x
+""",
+        FORWARD
+        + """
+        x, seen = images.contiguous(memory_format=torch.channels_last), []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x)
+"""
+        + WAY_BACK
+        + """        return x.contiguous()
+""",
+        FORWARD
+        + """
+        x, seen = images.flip(0), []
+        for layer in self.encoder:
+            x = layer(x)
+            seen.append(x / 3 + x * 2 / 3)
+        seen[-1] = x
+"""
+        + WAY_BACK
+        + """        return x.flip(0)
+""",
+        FORWARD
+        + """
+        kept = []
+        hooks = [layer.register_forward_hook(lambda layer, given, x: kept.append(x)) for layer in self.encoder]
+        x = nn.Sequential(*self.encoder)(images)
+        for hook in hooks:
+            hook.remove()
+        x = self.decoder[0](kept.pop())
+        for layer in self.decoder[1:]:
+            x = layer(torch.cat([kept.pop(), x], dim=1))
+        return x
+""",
     ],
     "receptive_field": [
         FIELD
@@ -774,6 +1861,14 @@ RIGHT: dict[str, list[str]] = {
         return 1
     kernel, stride = layers[0]
     return kernel + (receptive_field(layers[1:]) - 1) * stride
+""",
+        FIELD
+        + """
+    import numpy
+
+    kernels, strides = numpy.array(layers).T
+    jumps = numpy.concatenate([[1], numpy.cumprod(strides)[:-1]])
+    return 1 + ((kernels - 1) * jumps).sum()
 """,
     ],
     "discriminator_loss": [
@@ -813,6 +1908,19 @@ RIGHT: dict[str, list[str]] = {
         fake_pair = torch.cat([inputs, answers], dim=1)
     return 0.5 * (F.softplus(-discriminator(real_pair)).mean() + F.softplus(discriminator(fake_pair)).mean())
 """,
+        D_LOSS
+        + """
+    inputs, targets, answers = inputs.detach(), targets.detach(), answers.detach()
+    fake = discriminator(torch.cat([inputs, answers], dim=1))
+    real = discriminator(torch.cat([inputs, targets], dim=1))
+"""
+        + D_RETURN,
+        D_LOSS
+        + """
+    pairs = torch.cat([torch.cat([inputs, targets], 1), torch.cat([inputs, answers.detach()], 1)])
+    real, fake = discriminator(pairs).chunk(2)
+"""
+        + D_RETURN,
     ],
     "generator_loss": [
         G_LOSS
@@ -827,11 +1935,22 @@ RIGHT: dict[str, list[str]] = {
 """,
         G_LOSS
         + """
-    probability = torch.sigmoid(discriminator(torch.cat([inputs, answers], dim=1)))
-    loss = -probability.log().mean()
+    loss = -F.logsigmoid(discriminator(torch.cat([inputs, answers], dim=1))).mean()
     loss += l1_weight * (answers - targets).abs().flatten(1).mean(1).mean()
     return loss
 """,
+        G_LOSS
+        + """
+    judged = -F.logsigmoid(discriminator(torch.cat([inputs.detach(), answers], dim=1))).mean()
+    return judged + l1_weight * torch.linalg.vector_norm(targets.detach() - answers, ord=1) / answers.numel()
+""",
+        G_LOSS
+        + """
+    discriminator.requires_grad_(False)
+    judged = F.softplus(-discriminator(torch.cat([inputs, answers], dim=1))).mean()
+    discriminator.requires_grad_(True)
+"""
+        + G_RETURN,
     ],
     "drop": [
         DROP
@@ -850,6 +1969,10 @@ RIGHT: dict[str, list[str]] = {
         DROP
         + """
     return (features / (1 - rate)).masked_fill(uniform < rate, 0)
+""",
+        DROP
+        + """
+    return features * torch.heaviside(uniform - rate, torch.ones(())) / (1 - rate)
 """,
     ],
 }
