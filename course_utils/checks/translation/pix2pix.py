@@ -15,16 +15,6 @@ from course_utils.checks.perform import Build, Network
 __all__ = ["discriminator_loss", "drop", "generator_loss", "receptive_field", "unet"]
 
 
-def _without_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with its result cut off from the graph."""
-
-    def detached(*args: Any) -> Any:
-        with torch.no_grad():
-            return function(*args)
-
-    return detached
-
-
 # --- exercise 1 -------------------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +213,7 @@ unet = Check(
             "You detach what enters decoder[0]: the innermost layer of the encoder would never learn.",
         ),
         Mistake(
-            _forward(_without_gradient(_UNet.forward)),
+            _forward(torch.no_grad()(_UNet.forward)),
             "`forward` runs without gradients: torch.no_grad() is for looking at results, not inside of a network that is to learn.",
         ),
     ),
@@ -568,7 +558,7 @@ discriminator_loss = Check(
             _frozen(_found_out()),
             "You switch off the gradients of the discriminator's parameters: this is the step in which it learns. Only the answers are cut off.",
         ),
-        Mistake(_without_gradient(_found_out()), _CUT),
+        Mistake(torch.no_grad()(_found_out()), _CUT),
         Mistake(lambda *arguments: _found_out()(*arguments).item(), _NUMBER),
     ),
 )
@@ -758,7 +748,7 @@ generator_loss = Check(
             "You switch off the gradients of the discriminator's parameters, and leave them off: whoever called the loss could not train it any further. "
             "Only the generator's optimizer steps here, and that is enough.",
         ),
-        Mistake(_without_gradient(_pleasing()), _CUT),
+        Mistake(torch.no_grad()(_pleasing()), _CUT),
         Mistake(lambda *arguments: _pleasing()(*arguments).item(), _NUMBER),
     ),
 )
@@ -857,7 +847,7 @@ drop = Check(
             "You return the features as they came: that is dropout when it is switched off. Here it stays on.",
         ),
         Mistake(
-            _without_gradient(_drop),
+            torch.no_grad()(_drop),
             "The values are right, but no gradient gets through (no_grad or detach): with it the layers below could not be trained.",
         ),
     ),
