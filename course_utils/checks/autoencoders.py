@@ -50,16 +50,6 @@ def _pixels(self: Any, latents: Tensor) -> Tensor:
     return self.decoder_out(F.relu(self.decoder_hidden(latents)))
 
 
-def _without_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with its result cut off from the graph."""
-
-    def detached(*args: Any) -> Any:
-        with torch.no_grad():
-            return function(*args)
-
-    return detached
-
-
 autoencoder = Check(
     name="Autoencoder",
     signature=("in_features", "hidden_features", "latent_features"),
@@ -164,7 +154,7 @@ autoencoder = Check(
             "You detach the code in `forward`: then the decoder can learn, but no gradient ever reaches the encoder.",
         ),
         Mistake(
-            _network(forward=lambda self, images: _without_gradient(self.decode)(self.encode(images))),
+            _network(forward=lambda self, images: torch.no_grad()(self.decode)(self.encode(images))),
             "`forward` runs without gradients: torch.no_grad() is for looking at results, not inside of a network that is to learn.",
         ),
         Mistake(
@@ -286,7 +276,7 @@ reconstruction_loss = Check(
             "You averaged over the channels: all values of a picture are summed, its channels too.",
         ),
         Mistake(
-            _without_gradient(reference.reconstruction_loss),
+            torch.no_grad()(reference.reconstruction_loss),
             "The value is right, but it is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
         ),
         Mistake(
@@ -1005,7 +995,7 @@ reparameterize = Check(
             "The values are right, but the mean is cut off from the graph: the encoder could never learn where to put a picture.",
         ),
         Mistake(
-            _without_gradient(vae.reparameterize),
+            torch.no_grad()(vae.reparameterize),
             "The values are right, but no gradient passes (no_grad, detach or .data): letting it pass is the whole point of the trick.",
         ),
         Mistake(
@@ -1161,7 +1151,7 @@ kl_divergence = Check(
             "The values are right, but the mean is cut off from the graph: the encoder could never learn it.",
         ),
         Mistake(
-            _without_gradient(vae.kl_divergence),
+            torch.no_grad()(vae.kl_divergence),
             "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
         ),
         Mistake(
@@ -1355,7 +1345,7 @@ elbo = Check(
             "The values are right, but the KL divergence is cut off from the graph: its price would never be paid in training.",
         ),
         Mistake(
-            _without_gradient(_elbo),
+            torch.no_grad()(_elbo),
             "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
         ),
         Mistake(
@@ -1412,7 +1402,7 @@ def _sample(decode_logits: Callable[[Tensor], Tensor], noise: Tensor) -> Tensor:
 
 def _sample_of(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     """A sampler that turns logits into pictures by `function`."""
-    return _without_gradient(lambda decode_logits, noise: function(decode_logits(noise)))
+    return torch.no_grad()(lambda decode_logits, noise: function(decode_logits(noise)))
 
 
 sample = Check(
@@ -1475,11 +1465,11 @@ sample = Check(
             "You rounded to black and white: show the probability itself as grey, 2 p - 1.",
         ),
         Mistake(
-            _without_gradient(lambda decode, noise: 2 * torch.sigmoid(decode(torch.randn_like(noise))) - 1),
+            torch.no_grad()(lambda decode, noise: 2 * torch.sigmoid(decode(torch.randn_like(noise))) - 1),
             "You draw codes of your own and ignore the argument `noise`: it is the draw from the prior.",
         ),
         Mistake(
-            _without_gradient(lambda decode, noise: 2 * torch.sigmoid(decode(torch.sigmoid(noise))) - 1),
+            torch.no_grad()(lambda decode, noise: 2 * torch.sigmoid(decode(torch.sigmoid(noise))) - 1),
             "You put the noise through a sigmoid: it is the code as it stands. The sigmoid belongs behind the decoder.",
         ),
         Mistake(
@@ -1734,7 +1724,7 @@ importance_weighted_bound = Check(
             "The values are right, but log_posterior is cut off from the graph: the encoder could not learn from it.",
         ),
         Mistake(
-            _without_gradient(_importance_weighted_bound),
+            torch.no_grad()(_importance_weighted_bound),
             "The values are right, but the result is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
         ),
         Mistake(
@@ -2672,7 +2662,7 @@ def _sampler(
             values[:, row, column] = chosen(tempered(logits[:, :, i, j], temperature), uniform[:, k, l])
         return values
 
-    return _without_gradient(sample_plainly)
+    return torch.no_grad()(sample_plainly)
 
 
 def _last_logits(logits_of: Callable[[Tensor], Tensor], uniform: Tensor, temperature: float = 1.0) -> Tensor:
@@ -2849,7 +2839,7 @@ sample_plainly = Check(
             "torch.zeros are floating-point unless you say dtype=torch.int64.",
         ),
         Mistake(
-            _without_gradient(lambda *args: pixelcnn.sample_plainly(*args).float()),
+            torch.no_grad()(lambda *args: pixelcnn.sample_plainly(*args).float()),
             "Your values are floating-point numbers: they are numbers of codes, so int64 is asked for. zeros_like(uniform) takes the dtype of `uniform`.",
         ),
         Mistake(
@@ -2875,27 +2865,27 @@ sample_plainly = Check(
             "Each value is one too low: the first index at which the running sum exceeds the uniform number is asked for.",
         ),
         Mistake(
-            _without_gradient(_last_logits),
+            torch.no_grad()(_last_logits),
             "You return logits: the grid of drawn values is asked for, (batch, height, width) int64.",
         ),
         Mistake(
-            _without_gradient(lambda *args: _last_logits(*args).softmax(1)),
+            torch.no_grad()(lambda *args: _last_logits(*args).softmax(1)),
             "You return probabilities: the grid of drawn values is asked for, (batch, height, width) int64.",
         ),
         Mistake(
-            _without_gradient(lambda *args: pixelcnn.sample_plainly(*args)[:, None]),
+            torch.no_grad()(lambda *args: pixelcnn.sample_plainly(*args)[:, None]),
             "Your grids have a channel axis: (batch, height, width) is asked for, a token has no colours.",
         ),
         Mistake(
-            _without_gradient(lambda *args: pixelcnn.sample_plainly(*args).flatten(1)),
+            torch.no_grad()(lambda *args: pixelcnn.sample_plainly(*args).flatten(1)),
             "Your grids are flat: give them their shape back, (batch, height, width).",
         ),
         Mistake(
-            _without_gradient(_place_as_value),
+            torch.no_grad()(_place_as_value),
             "The second axis of the logits is the *values*, not the rows: logits are (batch, num_values, height, width), so logits[:, :, row, column].",
         ),
         Mistake(
-            _without_gradient(_reshaped),
+            torch.no_grad()(_reshaped),
             "reshape and view are no permute: they cut the same row of numbers anew, and mix values with places. The values stand in the second axis "
             "already: logits[:, :, row, column].",
         ),

@@ -16,16 +16,6 @@ __all__ = ["cycle_loss", "full_objective", "identity_loss", "least_squares_loss"
 Translation = Callable[[Tensor], Tensor]
 
 
-def _without_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with its result cut off from the graph."""
-
-    def detached(*args: Any) -> Any:
-        with torch.no_grad():
-            return function(*args)
-
-    return detached
-
-
 def _network(draw: Draw, inputs: int, hidden: int, *shape: int) -> Network:
     """A small function of pictures that is not linear: of a picture with `inputs` values to `shape`."""
     outputs = torch.Size(shape).numel()
@@ -263,7 +253,7 @@ cycle_loss = Check(
             "You cut the graph between the two translations: only the second one would learn, and G would never be told that it threw something away.",
         ),
         Mistake(
-            _without_gradient(_cycle_loss),
+            torch.no_grad()(_cycle_loss),
             "The value is right, but it is cut off from the graph (no_grad, detach or .data): neither translation can learn from it.",
         ),
         Mistake(_cycle(there_x=Tensor.detach), _ONE_WAY_CUT),
@@ -425,7 +415,7 @@ identity_loss = Check(
             "You return the two halves apart: add them to one loss.",
         ),
         Mistake(
-            _without_gradient(_identity_loss),
+            torch.no_grad()(_identity_loss),
             "The value is right, but it is cut off from the graph (no_grad, detach or .data): neither translation can learn from it.",
         ),
         Mistake(
@@ -1227,7 +1217,7 @@ full_objective = Check(
             "You cut the judgement off from the translations (detach or no_grad): that is right in the discriminators' step, but here the generators have to learn from it.",
         ),
         Mistake(
-            _without_gradient(_full_objective),
+            torch.no_grad()(_full_objective),
             "The value is right, but it is cut off from the graph (no_grad, detach or .data): nothing can be learned from it.",
         ),
         Mistake(
@@ -1498,7 +1488,7 @@ least_squares_loss = Check(
             "fake. Only `fake` is cut off, before it goes in.",
         ),
         Mistake(
-            _without_gradient(_discriminator()),
+            torch.no_grad()(_discriminator()),
             "The value is right, but it is cut off from the graph (no_grad or detach on the result): the discriminator cannot learn from it.",
         ),
         Mistake(

@@ -15,16 +15,6 @@ from course_utils.checks.perform import Build, Network
 __all__ = ["discriminator_loss", "drop", "generator_loss", "receptive_field", "unet"]
 
 
-def _without_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with its result cut off from the graph."""
-
-    def detached(*args: Any) -> Any:
-        with torch.no_grad():
-            return function(*args)
-
-    return detached
-
-
 # --- exercise 1 -------------------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +186,7 @@ _ADDED = "You put an activation where none is asked for: all of them are in the 
 _KEPT = "You keep the skips on `self` and do not clear them: the second batch gets those of the first. Make the list anew in each call."
 
 
-def _encoder_without_gradient(self: Any, images: Tensor) -> Tensor:
+def _encodertorch.no_grad()(self: Any, images: Tensor) -> Tensor:
     with torch.no_grad():
         features, skips = self.encoded(images)
     return self.decoded(features, skips)
@@ -325,7 +315,7 @@ unet = Check(
             "You detach what enters decoder[0]: the innermost layer of the encoder would never learn.",
         ),
         Mistake(
-            _forward(_without_gradient(_UNet.forward)),
+            _forward(torch.no_grad()(_UNet.forward)),
             "`forward` cuts the answer off from the graph (torch.no_grad(), detach() or NumPy): that is for looking at results, not inside of a network that is to learn.",
         ),
         Mistake(_forward(_kept_on_self), _KEPT),
@@ -1004,7 +994,7 @@ discriminator_loss = Check(
         ),
         Mistake(_found_out(pair=_along_width), _ALONG_WIDTH),
         Mistake(_found_out(_per_patch(1.0), _per_patch(0.0)), _PER_PATCH),
-        Mistake(_without_gradient(_found_out()), _CUT),
+        Mistake(torch.no_grad()(_found_out()), _CUT),
         Mistake(lambda *arguments: _found_out()(*arguments).item(), _NUMBER),
     ),
 )
@@ -1307,7 +1297,7 @@ generator_loss = Check(
         Mistake(_pleasing(_of_mean_probability(1.0, by_picture=True)), _MEAN_PROBABILITY),
         Mistake(_pleasing(pair=_along_width), _ALONG_WIDTH),
         Mistake(_pleasing(_swapped_arguments(1.0)), _ARGUMENTS),
-        Mistake(_without_gradient(_pleasing()), _CUT),
+        Mistake(torch.no_grad()(_pleasing()), _CUT),
         Mistake(lambda *arguments: _pleasing()(*arguments).item(), _NUMBER),
     ),
 )
@@ -1479,7 +1469,7 @@ drop = Check(
             "You return the features as they came: that is dropout when it is switched off. Here it stays on.",
         ),
         Mistake(
-            _without_gradient(_drop),
+            torch.no_grad()(_drop),
             "The values are right, but no gradient gets through (no_grad or detach): with it the layers below could not be trained.",
         ),
     ),
