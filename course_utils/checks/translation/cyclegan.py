@@ -46,6 +46,72 @@ def _collections(draw: Draw, of_x: int, of_y: int, *shape: int) -> tuple[Tensor,
     return x, y, _network(draw, size, 7, *shape), _network(draw, size, 6, *shape)
 
 
+_TOGETHER = "You took one mean over both collections together: each has a mean of its own, and they may hold different numbers of pictures."
+_ADDED_BEFORE = (
+    "You add the two errors value by value before the mean: that works only while both collections hold equally many pictures. "
+    "First a mean for each, then the sum."
+)
+_ONE_COUNT = "You divide both sums by the number of values of *one* collection: the two may hold different numbers of pictures, so each has a mean of its own."
+_SHORTER = "You cut both collections to the length of the shorter one: each has a mean over all of its own pictures."
+_FIRST_ONLY = "Only the first picture counts: the mean goes over the whole batch."
+_NO_MEAN = "The mean is missing: a loss is one number. For each of the two errors take .mean(), then add."
+_APART = "You return the two errors apart: add them to one loss."
+
+Errors = Callable[[Tensor, Tensor, Translation, Translation], tuple[Tensor, Tensor]]
+
+
+def _joined(errors: Errors, join: Callable[[Tensor, Tensor], Tensor], default: float) -> Callable[..., Tensor]:
+    """The weighted loss that makes one number of the two errors in its own way."""
+    return lambda x, y, g, f, weight=default: weight * join(*errors(x, y, g, f))
+
+
+def _absolute_mistakes(errors: Errors, default: float) -> tuple[Mistake, ...]:
+    """Mistakes of the sum of two mean absolute errors, as it is in exercises 1 and 2; `default` is the weight."""
+
+    def joined(join: Callable[[Tensor, Tensor], Tensor], sentence: str) -> Mistake:
+        return Mistake(_joined(errors, join, default), sentence)
+
+    def each(loss: Callable[[Tensor], Tensor], sentence: str) -> Mistake:
+        return joined(lambda a, b: loss(a) + loss(b), sentence)
+
+    def cut(number: Callable[[Tensor, Tensor], int]) -> Errors:
+        return lambda x, y, g, f: errors(x[: number(x, y)], y[: number(x, y)], g, f)
+
+    def of(some: Errors) -> Callable[..., Tensor]:
+        return _joined(some, lambda a, b: a.abs().mean() + b.abs().mean(), default)
+
+    return (
+        joined(lambda a, b: (a.abs() + b.abs()).mean(), _ADDED_BEFORE),
+        joined(lambda a, b: 2 * torch.cat([a, b]).abs().mean(), _TOGETHER),
+        joined(
+            lambda a, b: torch.cat([a, b]).abs().mean(),
+            f"{_TOGETHER} And the two means are added, so yours is about half as large.",
+        ),
+        joined(lambda a, b: (a.abs().sum() + b.abs().sum()) / a.numel(), _ONE_COUNT),
+        joined(lambda a, b: (a.abs().sum() + b.abs().sum()) / b.numel(), _ONE_COUNT),
+        Mistake(of(cut(lambda x, y: min(len(x), len(y)))), _SHORTER),
+        Mistake(of(cut(lambda x, y: 1)), _FIRST_ONLY),
+        each(
+            lambda error: error.square().mean().sqrt(),
+            "You took the root of the mean squared error: L1 is the mean of the absolute values.",
+        ),
+        each(
+            lambda error: F.smooth_l1_loss(error, torch.zeros_like(error)),
+            "smooth_l1_loss is a squared error near 0: take the plain absolute error, F.l1_loss.",
+        ),
+        each(
+            lambda error: torch.linalg.matrix_norm(error, ord=1).mean(),
+            "The matrix norm of order 1 is the largest sum of a column: take the mean of all absolute values.",
+        ),
+        each(
+            lambda error: error.abs().sum(1).mean(),
+            "You summed over the channels: here all is averaged, channels as well as pixels and pictures.",
+        ),
+        joined(lambda a, b: a.abs() + b.abs(), _NO_MEAN),
+        joined(lambda a, b: torch.stack([a.abs().mean(), b.abs().mean()]), _APART),
+    )
+
+
 def _sums(per_value: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """Sum over a picture's values, mean over the batch."""
     return lambda got, wanted: per_value(got, wanted).flatten(1).sum(1).mean()
@@ -58,12 +124,18 @@ def _cycle(
     distance: Callable[[Tensor, Tensor], Tensor] = F.l1_loss,
     forward: float = 1.0,
     backward: float = 1.0,
-    there: Callable[[Tensor], Tensor] = lambda translated: translated,
+    there: Callable[[Tensor], Tensor] | None = None,
+    there_x: Callable[[Tensor], Tensor] = lambda translated: translated,
+    there_y: Callable[[Tensor], Tensor] = lambda translated: translated,
+    error_x: Callable[[Tensor], Tensor] = lambda error: error,
+    error_y: Callable[[Tensor], Tensor] = lambda error: error,
 ) -> Callable[..., Tensor]:
-    """The cycle loss with one of its parts replaced."""
+    """The cycle loss with one of its parts replaced; `there` is done to translations, `there_x` to those of x only."""
+    there_x, there_y = there or there_x, there or there_y
 
     def cycle_loss(x: Tensor, y: Tensor, x_to_y: Translation, y_to_x: Translation, weight: float = 10.0) -> Tensor:
-        forward_loss, backward_loss = distance(y_to_x(there(x_to_y(x))), x), distance(x_to_y(there(y_to_x(y))), y)
+        forward_loss = error_x(distance(y_to_x(there_x(x_to_y(x))), x))
+        backward_loss = error_y(distance(x_to_y(there_y(y_to_x(y))), y))
         return weight * (forward * forward_loss + backward * backward_loss)
 
     return cycle_loss
@@ -72,10 +144,22 @@ def _cycle(
 _cycle_loss = _cycle()
 
 
-def _detached_first(
+_ONE_WAY_CUT = "One of the two ways is cut between its translations (detach or no_grad): there the first generator is never told that it threw something away."
+_ONE_ERROR_CUT = "One of the two errors is cut off from the graph (detach, no_grad or item): neither generator learns anything from it."
+
+
+def _two_cycle_losses(
     x: Tensor, y: Tensor, x_to_y: Translation, y_to_x: Translation, weight: float = 10.0
 ) -> tuple[Tensor, Tensor]:
     return weight * F.l1_loss(y_to_x(x_to_y(x)), x), weight * F.l1_loss(x_to_y(y_to_x(y)), y)
+
+
+def _cycle_errors(x: Tensor, y: Tensor, x_to_y: Translation, y_to_x: Translation) -> tuple[Tensor, Tensor]:
+    return y_to_x(x_to_y(x)) - x, x_to_y(y_to_x(y)) - y
+
+
+def _clipped(pictures: Tensor) -> Tensor:
+    return pictures.clamp(-1, 1)
 
 
 cycle_loss = Check(
@@ -87,7 +171,7 @@ cycle_loss = Check(
     hint="F.l1_loss(y_to_x(x_to_y(x)), x) is the way there and back of x; y goes the other way round. Add both, multiply by `weight`.",
     cases=(
         Case("2 pictures x and 2 y, 3 channels, 4x4, weight left out", lambda draw: _collections(draw, 2, 2, 3, 4, 4)),
-        Case("4 x and 4 y, 1 channel, 4x6, weight 3", lambda draw: (*_collections(draw, 4, 4, 1, 4, 6), 3.0)),
+        Case("2 x and 3 y, 1 channel, 4x6, weight 3", lambda draw: (*_collections(draw, 2, 3, 1, 4, 6), 3.0)),
         Case(
             "translations that undo each other, so that the loss is 0",
             lambda draw: (*_collections(draw, 2, 2, 1, 4, 4)[:2], _factor(-2.0, 1, 4, 4), _factor(-0.5, 1, 4, 4)),
@@ -98,7 +182,7 @@ cycle_loss = Check(
         Case("3 x and 1 y, weight 0.5", lambda draw: (*_collections(draw, 3, 1, 3, 4, 4), 0.5)),
     ),
     gradients="required",
-    differentiable=("x", "y"),
+    differentiable=("x_to_y", "y_to_x"),
     mistakes=(
         Mistake(
             _cycle(F.mse_loss),
@@ -170,17 +254,10 @@ cycle_loss = Check(
             "You took the Euclidean norm of each picture's error: L1 is the mean of the absolute values.",
         ),
         Mistake(
-            lambda x, y, g, f, weight=10.0: weight * torch.cat([f(g(x)) - x, g(f(y)) - y]).square().mean().sqrt(),
-            "You took the root of the mean squared error: L1 is the mean of the absolute values.",
-        ),
-        Mistake(
             _cycle(lambda got, wanted: (got - wanted).abs().flatten(1).mean(1)),
             "You return an error for each picture: the mean over the batch is still missing.",
         ),
-        Mistake(
-            _detached_first,
-            "You return the two errors apart: add them to one loss.",
-        ),
+        Mistake(_two_cycle_losses, _APART),
         Mistake(
             _cycle(there=Tensor.detach),
             "You cut the graph between the two translations: only the second one would learn, and G would never be told that it threw something away.",
@@ -189,11 +266,10 @@ cycle_loss = Check(
             _without_gradient(_cycle_loss),
             "The value is right, but it is cut off from the graph (no_grad, detach or .data): neither translation can learn from it.",
         ),
-        Mistake(
-            _cycle(lambda got, wanted: F.l1_loss(got, wanted.detach())),
-            "You detach the picture that set out. In training this changes nothing, since x and y are data; leave them as they are, for this check "
-            "follows the gradient through them.",
-        ),
+        Mistake(_cycle(there_x=Tensor.detach), _ONE_WAY_CUT),
+        Mistake(_cycle(there_y=Tensor.detach), _ONE_WAY_CUT),
+        Mistake(_cycle(error_x=Tensor.detach), _ONE_ERROR_CUT),
+        Mistake(_cycle(error_y=Tensor.detach), _ONE_ERROR_CUT),
         Mistake(
             lambda *arguments: _cycle_loss(*arguments).item(),
             "You return a Python number: a loss has to stay a tensor until backward() has been called.",
@@ -202,6 +278,40 @@ cycle_loss = Check(
             lambda x, y, g, f, weight=10.0: _cycle_loss(x, y, g, f, 1.0) / weight,
             "You divide by `weight`: it multiplies the errors.",
         ),
+        Mistake(
+            lambda x, y, g, f, weight=10.0: _cycle_loss(x, y, g, f, 10.0),
+            "`weight` is ignored: you wrote 10, which is only its default.",
+        ),
+        Mistake(
+            lambda x, y, g, f, weight=10.0: weight * (F.l1_loss(f(g(x)), x) + F.l1_loss(f(g(y)), y)),
+            "x goes there and back, but y has to go the other way round: y_to_x first, then x_to_y.",
+        ),
+        Mistake(
+            lambda x, y, g, f, weight=10.0: weight * (F.l1_loss(g(f(x)), x) + F.l1_loss(g(f(y)), y)),
+            "y goes there and back, but x has to go the other way round: x_to_y first, then y_to_x.",
+        ),
+        Mistake(
+            lambda x, y, g, f, weight=10.0: weight * (F.l1_loss(g(x), y) + F.l1_loss(f(y), x)),
+            "You compare translations with the pictures of the other collection, as if they were pairs: there are none. Translate back, and compare with the "
+            "picture that set out.",
+        ),
+        Mistake(
+            lambda x, y, g, f, weight=10.0: weight * (F.l1_loss(f(g(x)), f(y)) + F.l1_loss(g(f(y)), g(x))),
+            "You compare what came back with a translation of the other collection: compare it with the picture that set out, x or y.",
+        ),
+        Mistake(
+            _cycle(lambda got, wanted: F.l1_loss(_clipped(got), wanted), there=_clipped),
+            "You clip pictures to [-1, 1]: values that are clipped get no gradient. Leave what the generators give as it is.",
+        ),
+        Mistake(
+            _cycle(there=_clipped),
+            "You clip translations to [-1, 1]: values that are clipped get no gradient. Leave what the generators give as it is.",
+        ),
+        Mistake(
+            _cycle(lambda got, wanted: F.l1_loss(_clipped(got), wanted)),
+            "You clip what came back to [-1, 1]: values that are clipped get no gradient. Leave what the generators give as it is.",
+        ),
+        *_absolute_mistakes(_cycle_errors, 10.0),
     ),
 )
 
@@ -210,17 +320,26 @@ cycle_loss = Check(
 
 
 def _identity(
-    distance: Callable[[Tensor, Tensor], Tensor] = F.l1_loss, of_y: float = 1.0, of_x: float = 1.0
+    distance: Callable[[Tensor, Tensor], Tensor] = F.l1_loss,
+    of_y: float = 1.0,
+    of_x: float = 1.0,
+    made_y: Callable[[Tensor], Tensor] = lambda picture: picture,
+    made_x: Callable[[Tensor], Tensor] = lambda picture: picture,
 ) -> Callable[..., Tensor]:
-    """The identity loss with one of its parts replaced."""
+    """The identity loss with one of its parts replaced; `made_y` is done to what `x_to_y` made."""
 
     def identity_loss(x: Tensor, y: Tensor, x_to_y: Translation, y_to_x: Translation) -> Tensor:
-        return of_y * distance(x_to_y(y), y) + of_x * distance(y_to_x(x), x)
+        return of_y * distance(made_y(x_to_y(y)), y) + of_x * distance(made_x(y_to_x(x)), x)
 
     return identity_loss
 
 
 _identity_loss = _identity()
+
+
+def _identity_errors(x: Tensor, y: Tensor, x_to_y: Translation, y_to_x: Translation) -> tuple[Tensor, Tensor]:
+    return x_to_y(y) - y, y_to_x(x) - x
+
 
 identity_loss = Check(
     name="identity_loss",
@@ -231,7 +350,7 @@ identity_loss = Check(
     hint="`x_to_y` makes pictures of the domain of y, so give it a y, and compare with that y. The same for `y_to_x` and x.",
     cases=(
         Case("2 pictures x and 2 y, 3 channels, 4x4", lambda draw: _collections(draw, 2, 2, 3, 4, 4)),
-        Case("4 x and 4 y, 1 channel, 4x6", lambda draw: _collections(draw, 4, 4, 1, 4, 6)),
+        Case("2 x and 3 y, 1 channel, 4x6", lambda draw: _collections(draw, 2, 3, 1, 4, 6)),
         Case(
             "translations that change nothing, so that the loss is 0",
             lambda draw: (*_collections(draw, 2, 2, 1, 4, 4)[:2], _factor(1.0, 1, 4, 4), _factor(1.0, 1, 4, 4)),
@@ -242,7 +361,7 @@ identity_loss = Check(
         Case("3 x and 1 y", lambda draw: _collections(draw, 3, 1, 3, 4, 4)),
     ),
     gradients="required",
-    differentiable=("x", "y"),
+    differentiable=("x_to_y", "y_to_x"),
     mistakes=(
         Mistake(
             lambda x, y, g, f: F.l1_loss(g(x), x) + F.l1_loss(f(y), y),
@@ -310,14 +429,22 @@ identity_loss = Check(
             "The value is right, but it is cut off from the graph (no_grad, detach or .data): neither translation can learn from it.",
         ),
         Mistake(
-            _identity(lambda got, wanted: F.l1_loss(got, wanted.detach())),
-            "You detach the picture that went in. In training this changes nothing, since x and y are data; leave them as they are, for this check "
-            "follows the gradient through them.",
+            _identity(made_y=Tensor.detach),
+            "What `x_to_y` made is cut off from the graph (detach, no_grad or item): it learns nothing from its half of the loss.",
+        ),
+        Mistake(
+            _identity(made_x=Tensor.detach),
+            "What `y_to_x` made is cut off from the graph (detach, no_grad or item): it learns nothing from its half of the loss.",
         ),
         Mistake(
             lambda *arguments: _identity_loss(*arguments).item(),
             "You return a Python number: a loss has to stay a tensor until backward() has been called.",
         ),
+        Mistake(
+            lambda x, y, g, f: F.l1_loss(g(g(x)), g(x)) + F.l1_loss(f(f(y)), f(y)),
+            "You feed the generators translations: give them real pictures of the collection that they make, x_to_y(y) and y_to_x(x).",
+        ),
+        *_absolute_mistakes(_identity_errors, 1.0),
     ),
 )
 
@@ -326,24 +453,36 @@ identity_loss = Check(
 
 
 def _history(
-    draw: Draw, remembered: int, capacity: int, batch: int, swap: list[bool] | None = None
+    draw: Draw,
+    remembered: int,
+    capacity: int,
+    batch: int,
+    swap: list[bool] | None = None,
+    places: list[int] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
     """A history, a batch of new pictures, which of them are to be swapped, with which places, and how many the history may hold."""
     shape = (2, 3, 3)
     history, images = draw.uniform(remembered, *shape, low=-1), draw.uniform(batch, *shape, low=-1)
     chosen = draw.uniform(batch) < 0.5 if swap is None else torch.tensor(swap)
-    return history, images, chosen, draw.uniform(capacity).argsort()[:batch], capacity
+    where = draw.uniform(capacity).argsort()[:batch] if places is None else torch.tensor(places)
+    return history, images, chosen, where, capacity
 
 
 def _query(
-    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int, attached: bool = False
+    history: Tensor,
+    images: Tensor,
+    swap: Tensor,
+    places: Tensor,
+    capacity: int,
+    attached: bool = False,
+    masked: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """The answer that exercise 3 asks for; `attached` leaves the graph of the new pictures in it."""
+    """The answer that exercise 3 asks for; `attached` leaves the graph of the new pictures in it, and without `masked` those that fill may swap."""
     if not attached:
         images = images.detach()
     fresh = min(capacity - len(history), len(images))
     history = torch.cat([history, images[:fresh]])
-    swap = swap & (torch.arange(len(images), device=swap.device) >= fresh)
+    swap = swap & (torch.arange(len(images), device=swap.device) >= fresh) if masked else swap
     shown = images.clone()
     shown[swap] = history[places[swap]]
     history[places[swap]] = images[swap]
@@ -412,6 +551,186 @@ def _first_places(
     return _query(history, images, swap, others, capacity)
 
 
+def _whole_queue(history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    """The oldest pictures leave, and swaps begin with the batch after the one that fills the history."""
+    shown, _ = _whole_batch_while_filling(history, images, swap, places, capacity)
+    return shown, torch.cat([history, images.detach()])[-capacity:]
+
+
+def _old_places_only(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """No swaps with pictures that this batch has added."""
+    return _query(history, images, swap & (places < len(history)), places, capacity)
+
+
+def _shown_of_before(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """Shown is what was there before this batch, or the last of it for places that were empty."""
+    shown, after = _query(history, images, swap, places, capacity)
+    swap = swap & (torch.arange(len(images)) >= capacity - len(history))
+    if len(history):
+        shown[swap] = history[places[swap].clamp(max=len(history) - 1)]
+    return shown, after
+
+
+def _filled_beyond(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """The batch that fills the history is added as a whole."""
+    if len(history) < capacity:
+        return images.detach(), torch.cat([history, images.detach()])
+    return _query(history, images, swap, places, capacity)
+
+
+def _one_place_less(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    fresh = max(0, min(capacity - 1 - len(history), len(images)))
+    history = torch.cat([history, images.detach()[:fresh]])
+    swap = swap & (torch.arange(len(images)) >= fresh) & (places < len(history))
+    return _query(history, images, swap, places, len(history))
+
+
+def _all_or_none(history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    """Empty places stay empty where there are fewer than new pictures."""
+    if len(history) + len(images) <= capacity:
+        return images.detach(), torch.cat([history, images.detach()])
+    return _query(history, images, swap & (places < len(history)), places, len(history))
+
+
+def _last_fresh(history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    """The last pictures of the batch go into the empty places, in their order."""
+    images, fresh = images.detach(), min(capacity - len(history), len(images))
+    history = torch.cat([history, images[len(images) - fresh :]])
+    swap = swap & (torch.arange(len(images)) < len(images) - fresh)
+    return _query(history, images, swap, places, len(history))
+
+
+def _added_in_front(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    fresh = min(capacity - len(history), len(images))
+    swap = swap & (torch.arange(len(images)) >= fresh)
+    history = torch.cat([images.detach()[:fresh], history])
+    return _query(history, images, swap, places, len(history))
+
+
+def _unmasked_when_full(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """In the batch that fills the history, those that filled it swap as well."""
+    if len(history) + len(images) < capacity:
+        return images.detach(), torch.cat([history, images.detach()])
+    return _query(history, images, swap, places, capacity, masked=False)
+
+
+def _old_shown_while_filling(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """A picture that is added is not shown, where `swap` and the history, as far as it goes, offer an old one."""
+    kept, shown = list(history), []
+    for picture, exchange, place in zip(images.detach(), swap, places, strict=True):
+        shown.append(kept[place] if exchange and place < len(kept) else picture)
+        if len(kept) < capacity:
+            kept.append(picture)
+        elif exchange:
+            kept[place] = picture
+    return torch.stack(shown), torch.stack(kept)
+
+
+def _kept_by_coin(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """The coin decides also while there is room."""
+    kept, shown = list(history), []
+    for picture, exchange, place in zip(images.detach(), swap, places, strict=True):
+        full = len(kept) == capacity
+        shown.append(kept[place] if full and exchange else picture)
+        if full and exchange:
+            kept[place] = picture
+        elif exchange:
+            kept.append(picture)
+    return torch.stack(shown), torch.stack(kept) if kept else history.clone()
+
+
+def _taken_out(history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    """Old pictures leave, and new ones are added at the end."""
+    shown, after = _query(history, images, swap, places, capacity)
+    swap = swap & (torch.arange(len(images)) >= capacity - len(history))
+    stay = torch.ones(len(after), dtype=torch.bool)
+    stay[places[swap]] = False
+    return shown, torch.cat([after[stay], images.detach()[swap]])
+
+
+def _own_number_shown(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """Shown is history[i], but the new picture goes to places[i]."""
+    shown, _ = _query(history, images, swap, torch.arange(len(images)), capacity)
+    return shown, _query(history, images, swap, places, capacity)[1]
+
+
+def _old_ones_last(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    shown, after = _query(history, images, swap, places, capacity)
+    swap = swap & (torch.arange(len(images)) >= capacity - len(history))
+    return torch.cat([shown[~swap], shown[swap]]), after
+
+
+def _forgotten_while_filling(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    if len(history) < capacity:
+        return images.detach(), images.detach()[:capacity]
+    return _query(history, images, swap, places, capacity)
+
+
+def _new_ones_attached(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """The new pictures that are shown keep their graphs, the old ones have none."""
+    shown, after = _query(history, images, swap, places, capacity)
+    swap = swap & (torch.arange(len(images)) >= capacity - len(history))
+    return torch.where(swap[:, None, None, None], shown, images), after
+
+
+def _views_with_graphs(
+    history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int
+) -> tuple[Tensor, Tensor]:
+    """A loop that shows views of the history, which change with it, and detaches nothing."""
+    history, shown = history.clone(), []
+    for picture, exchange, place in zip(images, swap, places, strict=True):
+        if len(history) < capacity:
+            history = torch.cat([history, picture[None]])
+        elif exchange:
+            history[place] = picture
+        shown.append(picture)
+    return torch.stack(shown), history
+
+
+def _padded(history: Tensor, images: Tensor, swap: Tensor, places: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    shown, after = _query(history, images, swap, places, capacity)
+    return shown, torch.cat([after, after.new_zeros(capacity - len(after), *after.shape[1:])])
+
+
+_OWN_PLACE = "i is the number of the picture, and places[i] its place in the history: you took i itself as a place."
+_OWN_COIN = (
+    "You let one coin decide for the whole batch: swap[i] belongs to images[i], so some are swapped and others are not."
+)
+_FILLING = "A picture that still finds an empty place goes there *and* is shown itself, whatever `swap` says: swapping begins with the first that finds none."
+_NOT_LAST = "The *first* pictures of the batch go into the empty places, not the last."
+_QUEUE = "You drop the oldest pictures, as a queue does: here a new picture takes the *place* that it was swapped with, so that some old ones stay for long."
+_TWO_THINGS = "Two things. The pictures still carry their graphs: detach() the new ones first. And the discriminator is always shown the new pictures: "
+_SHOWN_ATTACHED = "The history is as it should be, but the pictures shown still carry their graphs: detach() the new pictures before anything else."
+_NOT_SHOWN = (
+    "where `swap` is True it has to see the *old* one of that place. Read the history before you write into it; and what you read there, history[places[i]], is a "
+    "*view*, which changes when you write: keep a clone() of it."
+)
+
+
 def _kept_not_shown(history: Tensor, images: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return images.detach(), _query(history, images, *rest)[1]
 
@@ -438,11 +757,14 @@ query = Check(
     hint="First `torch.cat` to the history what still finds an empty place. Of the rest, those with `swap` exchange with history[places]: read the old pictures "
     "before you write the new ones.",
     cases=(
-        Case("an empty history of 6, 4 new pictures", lambda draw: _history(draw, 0, 6, 4, [True, False, True, True])),
-        Case("a full history of 5, 4 new pictures", lambda draw: _history(draw, 5, 5, 4, [True, False, True, False])),
+        Case(
+            "an empty history of 6, 4 new pictures",
+            lambda draw: _history(draw, 0, 6, 4, [True, False, True, True], [4, 0, 1, 5]),
+        ),
+        Case("a full history of 5, 4 new pictures", lambda draw: _history(draw, 5, 5, 4, [False, True, True, False])),
         Case(
             "a history with 2 of 5 places empty, 5 new pictures",
-            lambda draw: _history(draw, 3, 5, 5, [True, False, False, True, True]),
+            lambda draw: _history(draw, 3, 5, 5, [True, False, False, True, True], [2, 0, 4, 1, 3]),
         ),
         Case("a full history of 6, nothing to swap", lambda draw: _history(draw, 6, 6, 3, [False] * 3)),
     ),
@@ -460,12 +782,12 @@ query = Check(
         ),
         Mistake(
             _kept_not_shown,
-            "The discriminator is always shown the new pictures: where `swap` is True it has to see the *old* one of that place. Read the history before you write "
-            "into it.",
+            f"The discriminator is always shown the new pictures: {_NOT_SHOWN}",
         ),
         Mistake(
             _shown_not_kept,
-            "Old pictures are shown, but the new ones do not take their places: the history would stay what it was when it was filled.",
+            "Old pictures are shown, but the new ones do not take their places: the history stays as it was. If you do write them there: images[i] may have been "
+            "overwritten by then, so keep a clone(); and history[places][swap] = ... writes into a copy, so index once, history[places[swap]].",
         ),
         Mistake(
             lambda history, images, swap, places, capacity: _query(history, images, ~swap, places, capacity),
@@ -485,7 +807,7 @@ query = Check(
         ),
         Mistake(
             _swapped_while_filling,
-            "A picture that still finds an empty place goes there *and* is shown itself, whatever `swap` says: swapping begins with the first that finds none.",
+            _FILLING,
         ),
         Mistake(
             _whole_batch_while_filling,
@@ -497,7 +819,7 @@ query = Check(
         ),
         Mistake(
             _queue,
-            "You drop the oldest pictures, as a queue does: here a new picture takes the *place* that it was swapped with, so that some old ones stay for long.",
+            _QUEUE,
         ),
         Mistake(
             lambda history, images, swap, places, capacity: (
@@ -517,7 +839,7 @@ query = Check(
         ),
         Mistake(
             _filled_from_the_end,
-            "The *first* pictures of the batch go into the empty places, not the last.",
+            _NOT_LAST,
         ),
         Mistake(
             _first_places,
@@ -543,11 +865,130 @@ query = Check(
             ),
             "You show history[places] after the new pictures were written there: where `swap` is False show the new picture, where it is True the old one.",
         ),
+        Mistake(_whole_queue, _QUEUE),
+        Mistake(_last_fresh, _NOT_LAST),
+        Mistake(_unmasked_when_full, _FILLING),
+        Mistake(
+            lambda *arguments: _query(*arguments, masked=False),
+            "You look up a place that the history does not have yet: pictures that have just found an empty place must not swap. Set `swap` to False for them, in a copy.",
+        ),
+        Mistake(
+            _old_places_only,
+            "A swap may meet a picture that this very batch has added: places[i] counts in the history *after* it was filled.",
+        ),
+        Mistake(
+            _shown_of_before,
+            "You show what the history held before this batch: a place may have been filled by this very batch, so read after torch.cat.",
+        ),
+        Mistake(
+            _filled_beyond,
+            "The batch that fills the history is added as a whole, beyond `capacity`: only as many as there are empty places, min(capacity - len(history), len(images)).",
+        ),
+        Mistake(
+            lambda history, images, swap, places, capacity: _query(history, images, swap, places, 50),
+            "The history grows beyond `capacity`. If you wrote 50: that is only the paper's number, use `capacity`.",
+        ),
+        Mistake(
+            lambda history, images, swap, places, capacity: _query(history, images, swap, places, capacity + 1),
+            "The history holds one picture more than `capacity`: it is full when len(history) == capacity, so add while it is <, not <=.",
+        ),
+        Mistake(
+            _one_place_less,
+            "The history holds one picture fewer than `capacity`: it is full when len(history) == capacity.",
+        ),
+        Mistake(
+            _all_or_none,
+            "Empty places stay empty: fill them first, even where not all of the new pictures find one.",
+        ),
+        Mistake(
+            _added_in_front,
+            "New pictures are added in front: add them at the end, for places[i] counts from the oldest.",
+        ),
+        Mistake(
+            _old_shown_while_filling,
+            "An old picture is shown while there is still room: until the history is full nothing is swapped, and each new picture is shown itself.",
+        ),
+        Mistake(
+            _kept_by_coin,
+            "While there is room every new picture is kept, whatever its coin: `swap` counts only once the history is full.",
+        ),
+        Mistake(
+            _taken_out,
+            "The right pictures are kept, in the wrong places: a new one takes the place of the one that it was swapped with, history[places[i]].",
+        ),
+        Mistake(
+            lambda history, images, swap, places, capacity: _query(
+                history, images, swap, torch.arange(len(images)), capacity
+            ),
+            _OWN_PLACE,
+        ),
+        Mistake(_own_number_shown, _OWN_PLACE),
+        Mistake(
+            lambda history, images, swap, places, capacity: _query(
+                history, images, swap[:1].expand(len(swap)), places, capacity
+            ),
+            _OWN_COIN,
+        ),
+        Mistake(
+            lambda history, images, swap, places, capacity: _query(
+                history, images, swap.any().expand(len(swap)), places, capacity
+            ),
+            _OWN_COIN,
+        ),
+        Mistake(
+            _old_ones_last,
+            "The pictures that are shown have lost their order: an old one stands where the new one stood that it was swapped with, shown[swap] = ...",
+        ),
+        Mistake(
+            _forgotten_while_filling,
+            "What was remembered before is lost: while there is room, new pictures are added to `history`, with torch.cat.",
+        ),
+        Mistake(
+            _padded,
+            "The history has no empty pictures: it grows from remembered to `capacity` pictures, so nothing has to be padded.",
+        ),
+        Mistake(
+            lambda history, images, *rest: (
+                torch.cat([images.detach(), _query(history, images, *rest)[0]]),
+                _query(history, images, *rest)[1],
+            ),
+            "You show old pictures beside all of the new ones: an old one is shown *in place of* a new one, so that as many are shown as have come in.",
+        ),
+        Mistake(
+            lambda *arguments: (_query(*arguments, attached=True)[0], _query(*arguments)[1]),
+            _SHOWN_ATTACHED,
+        ),
+        Mistake(_new_ones_attached, _SHOWN_ATTACHED),
+        Mistake(
+            lambda *arguments: (_query(*arguments)[0], _query(*arguments, attached=True)[1]),
+            "The pictures shown are as they should be, but those in the history still carry their graphs: detach() the new pictures before anything else.",
+        ),
+        Mistake(
+            lambda history, images, *rest: (images.clone(), _query(history, images, *rest, attached=True)[1]),
+            f"{_TWO_THINGS}{_NOT_SHOWN}",
+        ),
+        Mistake(_views_with_graphs, f"{_TWO_THINGS}{_NOT_SHOWN}"),
+        Mistake(
+            lambda *arguments: (list(_query(*arguments)[0]), _query(*arguments)[1]),
+            "The pictures shown are a list: torch.stack makes one tensor of it.",
+        ),
+        Mistake(
+            lambda *arguments: tuple(list(pictures) for pictures in _query(*arguments)),
+            "The pictures shown and the history are lists: torch.stack makes one tensor of each.",
+        ),
     ),
 )
 
 
 # --- exercises 4 and 5 ------------------------------------------------------------------------------------------------------
+
+
+_PATCHES_FIRST = "You averaged each picture's patches before you squared: each patch is judged on its own, so first the square, then the mean."
+_PATCHES_SUMMED = "You summed over the patches of a picture: the mean goes over patches as well as pictures."
+_ONE_PATCH = "Only one patch of each picture counts: the mean goes over all patches."
+_SQUARED_FIRST = "D^2 - 1 is not (D - 1)^2: take 1 off before you square."
+_HINGE = "You took the hinge loss, relu(1 - D): CycleGAN uses least squares, (D - 1)^2."
+_ROOT = "You took the root of the mean square: leave it squared."
 
 
 def _toward_one(logits: Tensor) -> Tensor:
@@ -562,8 +1003,11 @@ def _generator(
     y_share: float = 1.0,
     x_share: float = 1.0,
     weights: Callable[[float, float], tuple[float, float]] = lambda cycle, identity: (cycle, identity),
+    judged_x: Callable[[Tensor], Tensor] | None = None,
+    judged_y: Callable[[Tensor], Tensor] | None = None,
 ) -> Callable[..., Tensor]:
-    """The full objective of the generators with one of its parts replaced."""
+    """The full objective of the generators with one of its parts replaced; `judged` is done to translations before they are judged."""
+    before_y, before_x = judged_y or judged, judged_x or judged
 
     def full_objective(
         x: Tensor,
@@ -576,8 +1020,8 @@ def _generator(
         identity_weight: float = 5.0,
     ) -> Tensor:
         cycle_weight, identity_weight = weights(cycle_weight, identity_weight)
-        in_y = adversarial(discriminate_y(judged(x_to_y(x))))
-        in_x = adversarial(discriminate_x(judged(y_to_x(y))))
+        in_y = adversarial(discriminate_y(before_y(x_to_y(x))))
+        in_x = adversarial(discriminate_x(before_x(y_to_x(y))))
         loss = y_share * in_y + x_share * in_x + cycles(x, y, x_to_y, y_to_x, cycle_weight)
         return loss + identity_weight * identity(x, y, x_to_y, y_to_x)
 
@@ -604,26 +1048,36 @@ def _judges_swapped(
     return _full_objective(x, y, g, f, d_y, d_x, *weights)
 
 
-def _real_judged(
-    x: Tensor, y: Tensor, g: Translation, f: Translation, d_x: Translation, d_y: Translation, *weights: float
-) -> Tensor:
-    rest = _generator(x_share=0.0, y_share=0.0)(x, y, g, f, d_x, d_y, *weights)
-    return rest + _toward_one(d_y(y)) + _toward_one(d_x(x))
+def _adversarial(
+    terms: Callable[[Tensor, Tensor, Translation, Translation, Translation, Translation], Tensor],
+) -> Callable[..., Tensor]:
+    """The full objective with other adversarial terms, given (x, y, g, f, d_x, d_y)."""
+
+    def full_objective(*arguments: Any) -> Tensor:
+        return _generator(x_share=0.0, y_share=0.0)(*arguments) + terms(*arguments[:6])
+
+    return full_objective
 
 
-def _returned_judged(
-    x: Tensor, y: Tensor, g: Translation, f: Translation, d_x: Translation, d_y: Translation, *weights: float
-) -> Tensor:
-    """The discriminators look at what came back, not at the translations."""
-    rest = _generator(x_share=0.0, y_share=0.0)(x, y, g, f, d_x, d_y, *weights)
-    return rest + _toward_one(d_x(f(g(x)))) + _toward_one(d_y(g(f(y))))
+def _joined_answers(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The full objective that makes one number of D_Y(G(x)) - 1 and D_X(F(y)) - 1, squared, in its own way."""
+    return _adversarial(lambda x, y, g, f, d_x, d_y: join((d_y(g(x)) - 1).square(), (d_x(f(y)) - 1).square()))
 
 
-def _both_sides(
-    x: Tensor, y: Tensor, g: Translation, f: Translation, d_x: Translation, d_y: Translation, *weights: float
-) -> Tensor:
-    """The discriminators' terms for real pictures are added."""
-    return _full_objective(x, y, g, f, d_x, d_y, *weights) + _toward_one(d_y(y)) + _toward_one(d_x(x))
+def _shorter(x: Tensor, y: Tensor, *rest: Any) -> Tensor:
+    number = min(len(x), len(y))
+    return _full_objective(x[:number], y[:number], *rest)
+
+
+_PARTS = (
+    "Where both weights are 0 your loss is right, so the adversarial terms are: it is the cycle or the identity part that is not. Do your two functions hold by "
+    "themselves (exercises 1 and 2)? Are they called with x, y, x_to_y, y_to_x in this order, and with the right weight?"
+)
+_JUDGES_GIVEN_IDENTITY = "A discriminator is shown what a generator made of a picture of its *own* collection: D_Y judges G(x), and D_X judges F(y)."
+_JUDGES_OWN_TERMS = "The terms for real pictures are the discriminators' own (exercise 5): the generators only answer for their translations."
+_IDENTITY_PART = "The adversarial and the cycle part are right, but the identity part "
+_CYCLE_PART = "The adversarial and the identity part are right, but the cycle part "
+_CYCLE_CUT = "The values are right, but in the cycle part the translations are detached: the way back does not tell the generator that made them what it threw away."
 
 
 full_objective = Check(
@@ -644,16 +1098,28 @@ full_objective = Check(
     hint="Translations of x are judged by `discriminate_y`, those of y by `discriminate_x`; each logit should be 1. Then add your cycle_loss with `cycle_weight` "
     "and `identity_weight` times your identity_loss.",
     cases=(
-        Case("2 pictures x and 2 y, 3 channels, 4x4, weights left out", lambda draw: _players(draw, 2, 2, 3, 4, 4)),
-        Case("4 x and 4 y, 1 channel, 4x6, weights 3 and 0.5", lambda draw: (*_players(draw, 4, 4, 1, 4, 6), 3.0, 0.5)),
-        Case("2 x and 2 y, both weights 0", lambda draw: (*_players(draw, 2, 2, 3, 4, 4), 0.0, 0.0)),
+        Case(
+            "3 pictures x and 3 y, 3 channels, 4x4, weights left out",
+            lambda draw: _players(draw, 3, 3, 3, 4, 4),
+            alone=_PARTS,
+        ),
+        Case(
+            "2 x and 3 y, 1 channel, 4x6, weights 3 and 0.5",
+            lambda draw: (*_players(draw, 2, 3, 1, 4, 6), 3.0, 0.5),
+            alone=_PARTS,
+        ),
+        Case("3 x and 2 y, both weights 0", lambda draw: (*_players(draw, 3, 2, 3, 4, 4), 0.0, 0.0)),
     ),
     hidden_cases=(
-        Case("1 x and 3 y, 2 channels, 4x4", lambda draw: _players(draw, 1, 3, 2, 4, 4)),
-        Case("3 x and 1 y, weights 0 and 2", lambda draw: (*_players(draw, 3, 1, 3, 4, 4), 0.0, 2.0)),
+        Case("1 x and 3 y, 2 channels, 4x4", lambda draw: _players(draw, 1, 3, 2, 4, 4), alone=_PARTS),
+        Case(
+            "3 x and 1 y, weights 0 and 2",
+            lambda draw: (*_players(draw, 3, 1, 3, 4, 4), 0.0, 2.0),
+            alone=_PARTS,
+        ),
     ),
     gradients="required",
-    differentiable=("x", "y"),
+    differentiable=("x_to_y", "y_to_x"),
     mistakes=(
         Mistake(
             _generator(lambda logits: logits.square().mean()),
@@ -692,15 +1158,23 @@ full_objective = Check(
             "The discriminators are swapped: a translation of x should look like a *y*, so `discriminate_y` judges it.",
         ),
         Mistake(
-            _real_judged,
+            _adversarial(lambda x, y, g, f, d_x, d_y: _toward_one(d_y(y)) + _toward_one(d_x(x))),
             "The discriminators look at real pictures: no generator has made them, so nothing could be learned from that. Give them x_to_y(x) and y_to_x(y).",
         ),
         Mistake(
-            _both_sides,
-            "The terms for real pictures are the discriminators' own: the generators only answer for their translations.",
+            lambda x, y, g, f, d_x, d_y, *weights: (
+                _full_objective(x, y, g, f, d_x, d_y, *weights) + _toward_one(d_y(y)) + _toward_one(d_x(x))
+            ),
+            _JUDGES_OWN_TERMS,
         ),
         Mistake(
-            _returned_judged,
+            lambda x, y, g, f, d_x, d_y, *weights: (
+                _full_objective(x, y, g, f, d_x, d_y, *weights) + d_y(y).square().mean() + d_x(x).square().mean()
+            ),
+            _JUDGES_OWN_TERMS,
+        ),
+        Mistake(
+            _adversarial(lambda x, y, g, f, d_x, d_y: _toward_one(d_x(f(g(x)))) + _toward_one(d_y(g(f(y))))),
             "The discriminators look at what came back, y_to_x(x_to_y(x)): then nothing asks a translation to look like the other domain. Show them x_to_y(x) and "
             "y_to_x(y).",
         ),
@@ -760,6 +1234,127 @@ full_objective = Check(
             lambda *arguments: _full_objective(*arguments).item(),
             "You return a Python number: a loss has to stay a tensor until backward() has been called.",
         ),
+        Mistake(_generator(lambda logits: (logits.flatten(1).mean(1) - 1).square().mean()), _PATCHES_FIRST),
+        Mistake(_generator(lambda logits: (logits - 1).square().flatten(1).sum(1).mean()), _PATCHES_SUMMED),
+        Mistake(_generator(lambda logits: _toward_one(logits[..., 0, 0])), _ONE_PATCH),
+        Mistake(_generator(lambda logits: (logits.square() - 1).mean()), _SQUARED_FIRST),
+        Mistake(_generator(lambda logits: F.relu(1 - logits).mean()), _HINGE),
+        Mistake(_generator(lambda logits: _toward_one(logits).sqrt()), _ROOT),
+        Mistake(
+            _generator(lambda logits: (logits - 1).mean()),
+            "The square is missing: D - 1 has no smallest value, (D - 1)^2 has it at D = 1.",
+        ),
+        Mistake(
+            _generator(lambda logits: (logits + 1).square().mean()),
+            "You draw the discriminators' answers to -1: real is 1, so it is (D - 1)^2.",
+        ),
+        Mistake(
+            _generator(lambda logits: -logits.square().mean()),
+            "You took minus the discriminators' term for translations, -D^2: that has no smallest value. Here the generators have a goal of their own, (D - 1)^2.",
+        ),
+        Mistake(_joined_answers(lambda a, b: (a + b).mean()), _ADDED_BEFORE),
+        Mistake(_joined_answers(lambda a, b: 2 * torch.cat([a, b]).mean()), _TOGETHER),
+        Mistake(
+            _joined_answers(lambda a, b: torch.cat([a, b]).mean()),
+            f"{_TOGETHER} And the two means are added, so yours is about half as large.",
+        ),
+        Mistake(_joined_answers(lambda a, b: (a.sum() + b.sum()) / a.numel()), _ONE_COUNT),
+        Mistake(
+            _joined_answers(lambda a, b: a + b),
+            "The mean over patches and pictures is missing: a loss is one number.",
+        ),
+        Mistake(_shorter, _SHORTER),
+        Mistake(
+            _adversarial(lambda x, y, g, f, d_x, d_y: _toward_one(d_y(g(y))) + _toward_one(d_x(f(x)))),
+            _JUDGES_GIVEN_IDENTITY,
+        ),
+        Mistake(
+            _adversarial(lambda x, y, g, f, d_x, d_y: _toward_one(d_y(g(y))) + _toward_one(d_x(f(y)))),
+            _JUDGES_GIVEN_IDENTITY,
+        ),
+        Mistake(
+            _adversarial(lambda x, y, g, f, d_x, d_y: _toward_one(d_y(g(x))) + _toward_one(d_x(f(x)))),
+            _JUDGES_GIVEN_IDENTITY,
+        ),
+        Mistake(
+            _adversarial(
+                lambda x, y, g, f, d_x, d_y: (d_y(g(x)) - d_y(y)).square().mean() + (d_x(f(y)) - d_x(x)).square().mean()
+            ),
+            "You compare the answers for translations with those for real pictures: compare them with the number 1.",
+        ),
+        Mistake(
+            _generator(x_share=0.0, y_share=0.0),
+            "Both adversarial terms are missing: the smallest loss would be to change nothing.",
+        ),
+        Mistake(
+            lambda x, y, g, f, d_x, d_y, cycle=10.0, identity=5.0: _generator(x_share=cycle, y_share=cycle)(
+                x, y, g, f, d_x, d_y, cycle, identity
+            ),
+            "`cycle_weight` multiplies the adversarial terms too: it belongs to the cycle loss only.",
+        ),
+        Mistake(
+            _generator(weights=lambda cycle, identity: (cycle, 5.0)),
+            "`identity_weight` is ignored: you wrote 5, which is only its default.",
+        ),
+        Mistake(
+            _generator(weights=lambda cycle, identity: (10.0, 5.0)),
+            "Both weights are ignored: 10 and 5 are only their defaults. Hand `cycle_weight` on to your cycle_loss, and multiply your identity_loss by `identity_weight`.",
+        ),
+        Mistake(
+            _generator(weights=lambda cycle, identity: (cycle, 0.5 * cycle)),
+            "You give the identity loss half of lambda, as the paper does: here it has a weight of its own, `identity_weight`.",
+        ),
+        Mistake(
+            lambda x, y, g, f, d_x, d_y, cycle=10.0, identity=20.0: _full_objective(
+                x, y, g, f, d_x, d_y, cycle, identity
+            ),
+            "You changed the default of `identity_weight`: leave it at 5. The training below hands its 20 over.",
+        ),
+        Mistake(_generator(cycles=_cycle(backward=0.0)), f"{_CYCLE_PART}lacks the way y -> x -> y."),
+        Mistake(_generator(cycles=_cycle(forward=0.0)), f"{_CYCLE_PART}lacks the way x -> y -> x."),
+        Mistake(
+            _generator(cycles=_cycle(F.mse_loss)),
+            f"{_CYCLE_PART}is squared: it is a mean *absolute* error (exercise 1).",
+        ),
+        Mistake(
+            _generator(cycles=lambda x, y, g, f, weight: _cycle_loss(x, y, f, g, weight)),
+            f"{_CYCLE_PART}takes x through y_to_x first: hand x, y, x_to_y, y_to_x on in this order.",
+        ),
+        Mistake(
+            _generator(identity=_identity(F.mse_loss)),
+            f"{_IDENTITY_PART}is squared: it is a mean *absolute* error (exercise 2).",
+        ),
+        Mistake(
+            _generator(identity=lambda x, y, g, f: _identity_loss(x, y, f, g)),
+            f"{_IDENTITY_PART}compares x_to_y(x) with x: it should be x_to_y(y) with y (exercise 2). Hand x, y, x_to_y, y_to_x on in this order.",
+        ),
+        Mistake(
+            _generator(judged_y=Tensor.detach),
+            "The judgement of x_to_y(x) is cut off (detach or no_grad): `x_to_y` learns nothing from `discriminate_y`.",
+        ),
+        Mistake(
+            _generator(judged_x=Tensor.detach),
+            "The judgement of y_to_x(y) is cut off (detach or no_grad): `y_to_x` learns nothing from `discriminate_x`.",
+        ),
+        Mistake(_generator(cycles=_cycle(there=Tensor.detach)), _CYCLE_CUT),
+        Mistake(_generator(cycles=_cycle(there_x=Tensor.detach)), _CYCLE_CUT),
+        Mistake(_generator(cycles=_cycle(there_y=Tensor.detach)), _CYCLE_CUT),
+        Mistake(
+            _generator(cycles=_without_gradient(_cycle_loss)),
+            "The cycle part is cut off from the graph (detach, no_grad or item): its value is right, but nothing is learned from it.",
+        ),
+        Mistake(
+            _generator(identity=_without_gradient(_identity_loss)),
+            "The identity part is cut off from the graph (detach, no_grad or item): its value is right, but nothing is learned from it.",
+        ),
+        Mistake(
+            lambda *arguments: (
+                _generator(cycles=_nothing, identity=_nothing)(*arguments),
+                _generator(x_share=0.0, y_share=0.0, identity=_nothing)(*arguments),
+                _generator(x_share=0.0, y_share=0.0, cycles=_nothing)(*arguments),
+            ),
+            "You return the parts apart: add them to one loss.",
+        ),
     ),
 )
 
@@ -788,6 +1383,29 @@ def _attached(discriminate: Translation, real: Tensor, fake: Tensor) -> Tensor:
     return least_squares_discriminator_loss(discriminate(real), discriminate(fake))
 
 
+def _both_answers(join: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The loss that makes one number of the answers for real and for translated pictures in its own way."""
+    return lambda discriminate, real, fake: join(discriminate(real), discriminate(fake.detach()))
+
+
+def _errors_together(factor: float) -> Callable[..., Tensor]:
+    """One mean over the squares of both."""
+    return _both_answers(lambda real, fake: factor * torch.cat([(real - 1).square(), fake.square()]).mean())
+
+
+def _halved_in_the_middle(discriminate: Translation, real: Tensor, fake: Tensor) -> Tensor:
+    """Judged together, then split in two halves as though there were as many of both."""
+    of_real, of_fake = discriminate(torch.cat([real, fake.detach()])).chunk(2)
+    return 0.5 * _toward_one(of_real) + 0.5 * of_fake.square().mean()
+
+
+def _cut(number: Callable[[Tensor, Tensor], int]) -> Callable[..., Tensor]:
+    """Only so many pictures of each count."""
+    return lambda discriminate, real, fake: _discriminator()(
+        discriminate, real[: number(real, fake)], fake[: number(real, fake)]
+    )
+
+
 def _coin(target: float) -> Callable[[Tensor], Tensor]:
     return lambda logits: F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
@@ -801,7 +1419,7 @@ least_squares_loss = Check(
     hint="Half of the mean of (D(real) - 1)^2, and half of the mean of D(fake)^2. detach() the fake pictures before they go in.",
     cases=(
         Case("3 real and 3 translated pictures, 3 channels, 4x4", lambda draw: _judge(draw, 3, 3, 3, 4, 4)),
-        Case("2 real and 2 translated, 1 channel, 4x6", lambda draw: _judge(draw, 2, 2, 1, 4, 6)),
+        Case("2 real and 3 translated, 1 channel, 4x6", lambda draw: _judge(draw, 2, 3, 1, 4, 6)),
     ),
     hidden_cases=(Case("1 real and 4 translated, 2 channels, 4x4", lambda draw: _judge(draw, 1, 4, 2, 4, 4)),),
     gradients="required",
@@ -887,5 +1505,86 @@ least_squares_loss = Check(
             lambda *arguments: _discriminator()(*arguments).item(),
             "You return a Python number: a loss has to stay a tensor until backward() has been called.",
         ),
+        Mistake(
+            _discriminator(
+                lambda logits: (logits.flatten(1).mean(1) - 1).square().mean(),
+                lambda logits: logits.flatten(1).mean(1).square().mean(),
+            ),
+            _PATCHES_FIRST,
+        ),
+        Mistake(
+            _discriminator(
+                lambda logits: (logits - 1).square().flatten(1).sum(1).mean(),
+                lambda logits: logits.square().flatten(1).sum(1).mean(),
+            ),
+            _PATCHES_SUMMED,
+        ),
+        Mistake(
+            _discriminator(
+                lambda logits: _toward_one(logits[..., 0, 0]), lambda logits: logits[..., 0, 0].square().mean()
+            ),
+            _ONE_PATCH,
+        ),
+        Mistake(_discriminator(lambda logits: (logits.square() - 1).mean()), _SQUARED_FIRST),
+        Mistake(
+            _discriminator(lambda logits: F.relu(1 - logits).mean(), lambda logits: F.relu(1 + logits).mean()),
+            "You took the hinge loss: CycleGAN uses least squares, (D(real) - 1)^2 and D(fake)^2.",
+        ),
+        Mistake(
+            _discriminator(lambda logits: _toward_one(logits).sqrt(), lambda logits: logits.square().mean().sqrt()),
+            _ROOT,
+        ),
+        Mistake(
+            _discriminator(lambda logits: (logits - 0.9).square().mean()),
+            "Your target for real pictures is 0.9 (label smoothing): here it is 1.",
+        ),
+        Mistake(
+            _discriminator(
+                lambda logits: _toward_one(logits.clamp(0, 1)), lambda logits: logits.clamp(0, 1).square().mean()
+            ),
+            "You clip the discriminator's answers to [0, 1]: then answers beyond get no gradient. The raw number itself is compared with 1 or 0.",
+        ),
+        Mistake(
+            _discriminator(factors=(0.25, 0.25)),
+            "The factor 1/2 is there twice, or stands inside of the square, where it counts as 1/4: it is 1/2 of each mean square, once.",
+        ),
+        Mistake(
+            _errors_together(1.0),
+            "You took one mean over real and translated pictures together: that is right only for equally many of both. Each has a mean of its own, and half of it counts.",
+        ),
+        Mistake(
+            _errors_together(0.5),
+            "You took one mean over real and translated pictures together, and half of that: the one mean halves already, and is right only for equally many of both. Each "
+            "has a mean of its own, and half of it counts.",
+        ),
+        Mistake(_both_answers(lambda real, fake: 0.5 * ((real - 1).square() + fake.square()).mean()), _ADDED_BEFORE),
+        Mistake(
+            _both_answers(lambda real, fake: 0.5 * ((real - 1).square().sum() + fake.square().sum()) / real.numel()),
+            _ONE_COUNT,
+        ),
+        Mistake(_cut(lambda real, fake: min(len(real), len(fake))), _SHORTER),
+        Mistake(_cut(lambda real, fake: 1), _FIRST_ONLY),
+        Mistake(
+            _halved_in_the_middle,
+            "You judge real and translated pictures together and split the answers in the middle: there may be more of one. .split([len(real), len(fake)]) cuts in the right place.",
+        ),
+        Mistake(
+            _both_answers(lambda real, fake: 0.5 * (real - fake - 1).square().mean()),
+            "You compare real pictures with translations one by one, as if they were pairs: D(real) is compared with 1, and D(fake) with 0, each by itself.",
+        ),
+        Mistake(
+            _both_answers(
+                lambda real, fake: (
+                    0.5 * _toward_one(real - fake.mean()) + 0.5 * (fake - real.mean() + 1).square().mean()
+                )
+            ),
+            "You compare each answer with the mean of the other kind, as relativistic GANs do: here D(real) is compared with 1 and D(fake) with 0.",
+        ),
+        Mistake(
+            _both_answers(lambda real, fake: 0.5 * ((real - 1).mean() + fake.mean()).square()),
+            "You squared the sum of both means: errors of opposite sign cancel there. Square each patch's error, take the means, then add.",
+        ),
+        Mistake(_both_answers(lambda real, fake: 0.5 * (real - 1).square() + 0.5 * fake.square()), _NO_MEAN),
+        Mistake(_both_answers(lambda real, fake: (0.5 * _toward_one(real), 0.5 * fake.square().mean())), _APART),
     ),
 )
