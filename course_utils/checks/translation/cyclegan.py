@@ -1330,11 +1330,11 @@ full_objective = Check(
         Mistake(_generator(cycles=_cycle(there_x=Tensor.detach)), _CYCLE_CUT),
         Mistake(_generator(cycles=_cycle(there_y=Tensor.detach)), _CYCLE_CUT),
         Mistake(
-            _generator(cycles=_without_gradient(_cycle_loss)),
+            _generator(cycles=torch.no_grad()(_cycle_loss)),
             "The cycle part is cut off from the graph (detach, no_grad or item): its value is right, but nothing is learned from it.",
         ),
         Mistake(
-            _generator(identity=_without_gradient(_identity_loss)),
+            _generator(identity=torch.no_grad()(_identity_loss)),
             "The identity part is cut off from the graph (detach, no_grad or item): its value is right, but nothing is learned from it.",
         ),
         Mistake(

@@ -186,7 +186,7 @@ _ADDED = "You put an activation where none is asked for: all of them are in the 
 _KEPT = "You keep the skips on `self` and do not clear them: the second batch gets those of the first. Make the list anew in each call."
 
 
-def _encodertorch.no_grad()(self: Any, images: Tensor) -> Tensor:
+def _encoder_without_gradient(self: Any, images: Tensor) -> Tensor:
     with torch.no_grad():
         features, skips = self.encoded(images)
     return self.decoded(features, skips)
