@@ -540,7 +540,8 @@ broken_rows = [coverage_row(name, end) for name, end in ends.items()]
 plots.table(broken_rows, caption="Samples by the fresh noise that was added")
 if runtime.scale_name() != "smoke":
     widths = {row["samples"]: row["width"] for row in broken_rows}
-    assert widths["none"] < 0.7 * widths["sqrt(β), exercise 5"] < widths["sqrt(2 β)"], "the width should follow the noise"
+    right = widths["sqrt(β), exercise 5"]
+    assert widths["none"] < 0.8 * right and widths["sqrt(2 β)"] > 1.2 * right, "the width should follow the noise"
 for steps_in_all in (20, 100, 1000):
     last = (1 - cosine_schedule(steps_in_all)[0]).sqrt().item()
     print(f"noise of the last step in a chain of {steps_in_all:>4}: {last:.3f}, {last * 127.5:.1f} of 255 grey levels")
@@ -549,7 +550,7 @@ for steps_in_all in (20, 100, 1000):
 # Without fresh noise each step goes to the *mean*, and the mean of several possible pictures is none of them; the samples are too much alike. With too much noise, steps cannot clean up any more. Noise at the last step is a well-known mistake in published code. In a long chain it is so little that nobody sees it,
 # only a metric does; in a short one it is grain.
 #
-# The last panel is the paper's other choice, the variance of $q(x_{t-1} \mid x_t, x_0)$ itself, $\tilde\beta_t = \beta_t (1 - \bar\alpha_{t-1}) / (1 - \bar\alpha_t)$. It is right if the data are one point, $\beta_t$ if they are standard normal; the truth lies between, and with many steps both agree.
+# The last panel is the paper's other choice, the variance of $q(x_{t-1} \mid x_t, x_0)$ itself, $\tilde\beta_t = \beta_t (1 - \bar\alpha_{t-1}) / (1 - \bar\alpha_t)$. It is right if the data are one point, $\beta_t$ if they are standard normal; the truth lies between; with very many steps both agree. (Samples that are too narrow all count as *good*: that is why the width stands beside.)
 #
 # ## Train, on pictures
 #
