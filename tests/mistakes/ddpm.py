@@ -367,6 +367,13 @@ return F.mse_loss(network(noisy, timesteps), added)
             "the noise as it was added",
         ),
         (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+return F.mse_loss(network(timesteps, noisy), noise)
+"""),
+            "The network's arguments are swapped",
+        ),
+        (
             _loss("return F.mse_loss(network(images, timesteps), noise)"),
             "is shown the *clean* picture",
         ),

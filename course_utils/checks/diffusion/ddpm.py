@@ -434,6 +434,10 @@ loss_of_a_network = Check(
             "You tell the network t + 1: time t of the table is what sampling will tell it too, so both must count alike.",
         ),
         Mistake(
+            _of_a_network(lambda network, x, e, t, a: F.mse_loss(network(t, _noised(x, e, t, a)), e)),
+            "The network's arguments are swapped: it is called as network(noisy, timesteps).",
+        ),
+        Mistake(
             _error(lambda got, wanted: (got - wanted).square().sum()),
             "You summed over everything: the loss is a mean, or it would grow with the batch and with the size of the pictures.",
         ),
