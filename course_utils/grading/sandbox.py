@@ -286,8 +286,8 @@ def _bubblewrap(mounts: Sequence[str], slot: int) -> list[str]:
         command += ["--setenv", name, value]
     if os.geteuid() != 0:
         return [*command, "--unshare-user", "--uid", "1000", "--gid", "1000"]
-    # a user id of its own for each sandbox: the limit on processes counts by user
-    user = str(60_000 + slot % 5_000)
+    # a user id of its own for each sandbox, also beside those of another grader: the limit on processes counts by user
+    user = str(60_000 + (64 * os.getpid() + slot) % 5_000)
     command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
     drop = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
     return [*command, *drop]
