@@ -282,7 +282,7 @@ def _parameterisation_figure(rows: list[Row]) -> "Figure":
         groups = {NAMES[answer]: values for answer, values in grouped(rows, "answer", name).items()}
         plots.group_dots(axis, groups)
         axis.set_title(title)
-        axis.set_ylim(0, None)
+        axis.set_ylim(0, 1.05 if name == "label_accuracy" else None)
     axes[0, 2].axhline(fmean(row["floor"] for row in rows), color=plots.COLORS[6], linestyle="--", linewidth=1)
     return figure
 
@@ -360,7 +360,8 @@ def _schedule_figure(rows: list[Row]) -> "Figure":
     floor = fmean(row["floor"] for row in rows)
     axes[0, 0].axhline(floor, color=plots.COLORS[6], linestyle="--", linewidth=1, label="floor")
     axes[0, 0].set_title("digits: distance")
-    axes[0, 0].legend(frameon=False, fontsize=7)
+    axes[0, 0].margins(y=0.3)  # room for the legend
+    axes[0, 0].legend(frameon=False, fontsize=7, loc="upper center", ncols=3)
     plots.group_dots(axes[0, 1], grouped(rows, "schedule", "bits_per_dimension"))
     axes[0, 1].set_title("bits per dimension")
     return figure

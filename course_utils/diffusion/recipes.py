@@ -54,6 +54,7 @@ def diffusion_player(
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         images = batch["image"]
+        made.to(images.device)  # of several GPUs, the one of this process
         timesteps = torch.randint(0, made.config.num_train_timesteps, (len(images),), device=images.device)
         labels = ()
         if num_classes:
