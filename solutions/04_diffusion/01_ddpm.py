@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 90 minutes of work, 55 of them exercises; the code runs in about 3 minutes on a laptop's CPU |
+# | **Time** | 90 minutes of work, 55 of them exercises; the code runs in about 4 minutes on a laptop's CPU |
 # | **You need** | normal distributions (sums of independent ones, the KL divergence between two); chapter 1, notebook 2 (the bound on the likelihood) |
 # | **Builds on** | the ring of chapter 2, notebook 1, as data; nothing that you wrote before |
 # | **Code** | `course_utils/diffusion/schedules.py`, `ddpm.py`, `samplers.py`, `points.py`, `unet.py` |
@@ -305,7 +305,7 @@ runtime.seed_everything(1)
 points = PointDenoiser(PointDenoiserConfig())
 history = training.cached(
     "01_ddpm/points",
-    lambda: training.fit(denoising(points, table), loader(PointSet(ring, 0), 256), scale(smoke=5, cpu=4_000, gpu=4_000), schedule="cosine"),
+    lambda: training.fit(denoising(points, table), loader(PointSet(ring, 0), 256), scale(smoke=5, cpu=3_000, gpu=3_000), schedule="cosine"),
     points, uses=(denoising, diffusion_loss, add_noise, cosine_schedule),
 )  # fmt: skip
 
