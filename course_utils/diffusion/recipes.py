@@ -26,7 +26,7 @@ from course_utils.layers import draw_normal
 from course_utils.training import Player, Recipe, Target
 
 DIFFUSION = DiffusionConfig(prediction_type="v_prediction", clip_sample=True)
-"""The process of both checkpoints. Velocity, because a network that answers with the noise learns much more slowly (`ddpm-parameterisations`)."""
+"""The process of both checkpoints. It answers with the velocity; `ddpm-parameterisations` compares that with the other answers."""
 
 UNET = UNetConfig(widths=(48, 96, 96), num_blocks=1, attention_levels=(2,), unshuffle=2, num_groups=16)
 """The network of both, but for the classes: small enough for 7,000 steps of 32 pictures in three quarters of an hour on one core."""
