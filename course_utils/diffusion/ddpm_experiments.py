@@ -24,8 +24,7 @@ from course_utils.gans.plane_experiments import PointSet, quality
 from course_utils.gans.recipes import faces
 from course_utils.layers import draw_normal, draw_uniform
 from course_utils.metrics import frechet_distance, high_frequency_energy
-from course_utils.training import Experiment, Player, Verdict, fit, grouped, said
-from course_utils.training.experiment import clearly_more
+from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grouped, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,8 +63,7 @@ def _forward_run(schedule: str, seed: int) -> dict[str, float | list[float]]:
     for level in path:
         noisy = level.signal * images + level.noise * draw_normal(images.shape, draw)
         found.append(found_again(noisy, images, level))
-    rates = (torch.tensor(value) for value in (path[-1].signal, path[-1].noise))
-    signal, noise = rates
+    signal, noise = torch.tensor(path[-1].signal), torch.tensor(path[-1].noise)
     left = normal_divergence(signal * images, noise.square(), torch.zeros(()), torch.ones(()))
     return {
         "found_at_the_end": found[-1],
@@ -310,7 +308,6 @@ def _schedule_run(schedule: str, seed: int) -> dict[str, float]:
     network = train_on_digits(config, seed)
     whole = digit_quality(*draw_digits(network, config, seed))
     short = digit_quality(*draw_digits(network, config, seed, SKIPPED))
-    held_out = torch.cat([Digits(split, SIZE).images for split in ("validation", "test")])
     labels = torch.cat([Digits(split, SIZE).labels for split in ("validation", "test")])
     few = scale(smoke=2, cpu=BOUND, gpu=BOUND)
     return {
@@ -318,7 +315,7 @@ def _schedule_run(schedule: str, seed: int) -> dict[str, float]:
         "floor": digit_floor(),
         "skipped_frechet": short["pixel_frechet"],
         "skipped_accuracy": short["label_accuracy"],
-        "bits_per_dimension": bits(network, held_out[:few], labels[:few], config),
+        "bits_per_dimension": bits(network, held_out_digits()[:few], labels[:few], config),
     }
 
 

@@ -36,9 +36,7 @@ GUIDANCE = 2.0  # with which scenes are drawn to order
 DROPPED = 0.1  # share of the labels that are hidden while training, so that there is something to guide away from
 CHUNK = 250  # pictures that a network sees at once where it is measured
 GALLERY = 5000  # training scenes that drawn ones are compared with
-BOUND_SHARE = (
-    64  # one in so many held-out pictures has its bits counted, for which the network is asked a thousand times
-)
+BOUND_SHARE = 64  # one in so many held-out pictures has its bits counted: that asks the network a thousand times
 
 
 def process(config: DiffusionConfig = DIFFUSION) -> GaussianDiffusion:
@@ -207,48 +205,47 @@ def _scenes_sample(network: UNet, count: int, generator: torch.Generator) -> Ten
     return drawn(network, count, generator, labels_of_training(count), GUIDANCE)
 
 
-DDPM_SCENES = Recipe(
+def _ddpm(**settings) -> Recipe:
+    """What both recipes share."""
+    return Recipe(
+        chapter="04_diffusion",
+        notebook="04_diffusion/01_ddpm",
+        system="DDPM",
+        paper="Ho, Jain & Abbeel, NeurIPS 2020; cosine schedule as Nichol & Dhariwal, ICML 2021; velocity as Salimans & Ho, ICLR 2022",
+        players=diffusion_player,
+        steps={"smoke": 3, "cpu": 7_000, "gpu": 100_000},
+        quick_samples=128,
+        minutes=55,
+        **settings,
+    )
+
+
+DDPM_SCENES = _ddpm(
     name="ddpm-scenes",
-    chapter="04_diffusion",
-    notebook="04_diffusion/01_ddpm",
-    system="DDPM",
-    paper="Ho, Jain & Abbeel, NeurIPS 2020; cosine schedule as Nichol & Dhariwal, ICML 2021; velocity as Salimans & Ho, ICLR 2022",
     data="scenes of one object",
     model=lambda: UNet(replace(UNET, num_classes=NUM_CLASSES)),
-    players=diffusion_player,
     loader=lambda: loader(Scenes("train", fields=("image", "label"), objects=1), 32),
-    steps={"smoke": 3, "cpu": 7_000, "gpu": 100_000},
     metrics=_scenes_metrics,
     targets={"class_accuracy": Target(at_least=0.99), "judge_frechet": Target(at_most=40.0)},
     samples=2000,
-    quick_samples=128,
     chance=_scenes_chance,
     ceiling=_scenes_ceiling,
     sample=_scenes_sample,
-    minutes=55,
     about="Scenes of one object to order: the class is shape and colour. The network answers with the velocity; drawn by DDIM in 25 steps, "
     "`class_accuracy` with guidance 2. One in 64 of the samples has its bits counted.",
 )
 
-DDPM_FACES = Recipe(
+DDPM_FACES = _ddpm(
     name="ddpm-faces",
-    chapter="04_diffusion",
-    notebook="04_diffusion/01_ddpm",
-    system="DDPM",
-    paper="Ho, Jain & Abbeel, NeurIPS 2020; cosine schedule as Nichol & Dhariwal, ICML 2021; velocity as Salimans & Ho, ICLR 2022",
     data="faces",
     model=lambda: UNet(UNET),
-    players=diffusion_player,
     loader=lambda: loader(KeptFaces(KEPT), 32),
-    steps={"smoke": 3, "cpu": 7_000, "gpu": 100_000},
     metrics=_faces_metrics,
     targets={"judge_frechet": Target(at_most=92.0), "coverage": Target(at_least=0.675)},
     samples=5000,
-    quick_samples=128,
     chance=_faces_chance,
     ceiling=_faces_ceiling,
-    sample=lambda network, count, generator: drawn(network, count, generator),
-    minutes=55,
+    sample=drawn,
     about="Faces from noise, beside `vae-faces` and `dcgan-faces`, whose distance and coverage it is to beat. The network answers with the velocity; "
     "drawn by DDIM in 25 steps. One in 64 of the samples has its bits counted.",
 )
