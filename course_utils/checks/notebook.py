@@ -48,20 +48,20 @@ def run_notebook_checks(notebook_path: Path | str, seconds: float = 30.0) -> lis
         FileNotFoundError: if there is none.
     """
     path = Path(notebook_path)
-    own = cells_of(path)
+    own = _cells(path)
     official = runtime.repository() / "notebooks" / path.resolve().parent.name / path.name
-    calls, exercises = checks_of(cells_of(official) if official.is_file() else own)
+    calls, exercises = _checks_of(_cells(official) if official.is_file() else own)
     pieces = pieces_of(own, {name for _, _, _, name in calls})
     results = []
     with Child(seconds, path.resolve().parent) as child:
-        pieces, failed = load_pieces(child, pieces)
+        pieces, failed = _load(child, pieces)
         for exercise, points in exercises:
             own_calls = [(module, check, name) for of, module, check, name in calls if of == exercise]
             results.append(_result(exercise, points, own_calls, pieces, failed, child))
     return results
 
 
-def load_pieces(child: Child, pieces: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def _load(child: Child, pieces: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Load `pieces`, leaving out those that end the process or do not end: the rest, and what failed, in a line each."""
     lost: dict[str, str] = {}
     while True:
@@ -124,7 +124,7 @@ class Cell:
         return bool(self.grading.get("grade")) and not self.is_solution
 
 
-def cells_of(path: Path) -> list[Cell]:
+def _cells(path: Path) -> list[Cell]:
     """The code cells of a notebook file."""
     import nbformat
 
@@ -158,15 +158,22 @@ def parsed(source: str) -> ast.Module | None:
         return None
 
 
-def checks_of(cells: Iterable[Cell]) -> tuple[list[tuple[str, str, str, str]], list[tuple[str, float]]]:
+def imported_checks(tree: ast.AST) -> dict[str, str]:
+    """The modules of checks that a source imports: name there -> full name."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "course_utils.checks":
+            found |= {alias.asname or alias.name: f"course_utils.checks.{alias.name}" for alias in node.names}
+    return found
+
+
+def _checks_of(cells: Iterable[Cell]) -> tuple[list[tuple[str, str, str, str]], list[tuple[str, float]]]:
     """The calls of checks, (exercise, module, check, name of the answer), and the exercises with their points."""
     modules: dict[str, str] = {}
     calls, exercises = [], []
     for cell in cells:
         tree = parsed(cell.source) or ast.Module([], [])
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module == "course_utils.checks":
-                modules |= {alias.asname or alias.name: f"course_utils.checks.{alias.name}" for alias in node.names}
+        modules |= imported_checks(tree)
         if not cell.is_check:
             continue
         exercise = cell.name.removesuffix("-check")

@@ -394,31 +394,35 @@ def _equal(before: Tensor, after: Tensor) -> bool:
     return before.shape == after.shape and torch.equal(torch.nan_to_num(before.detach()), torch.nan_to_num(after))
 
 
+def _flat(value: Any) -> Iterator[Any]:
+    """What tuples and lists hold, also inside each other."""
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value
+
+
+def _telling_apart(tensor: Tensor) -> Tensor:
+    """Weights of the shape of `tensor`, no two of them equal."""
+    places = torch.arange(tensor.numel(), dtype=torch.float64)
+    return (1 + 0.5 * torch.cos(places)).reshape(tensor.shape).to(tensor)
+
+
 def _gradients(
     output: Any, leaves: Mapping[str, Tensor], along: Sequence[Tensor | None] | None = None
 ) -> dict[str, Tensor | None]:
     """Gradients of a sum of all that was returned, by each of `leaves`; weighted so that no two entries count alike, or `along`."""
-    if along is not None:
+    if along is None:
+        returned = [tensor for tensor in _flat(output) if isinstance(tensor, Tensor)]
+        along = [_telling_apart(tensor) for tensor in returned]
+    else:
         returned = output if isinstance(output, (tuple, list)) else (output,)
-        pairs = [(y, w) for y, w in zip(returned, along, strict=True) if w is not None and y.requires_grad]
-        if not pairs or not leaves:
-            return dict.fromkeys(leaves)
-        sums, weights = zip(*pairs, strict=True)
-        found = torch.autograd.grad(sums, list(leaves.values()), weights, allow_unused=True)
-        return {name: None if g is None else g.detach().cpu().clone() for name, g in zip(leaves, found, strict=True)}
-    total, tensors = None, [output]
-    while tensors:
-        tensor = tensors.pop()
-        if isinstance(tensor, (tuple, list)):
-            tensors += tensor
-        elif isinstance(tensor, Tensor) and tensor.requires_grad:
-            places = torch.arange(tensor.numel(), dtype=torch.float64)
-            weights = (1 + 0.5 * torch.cos(places)).reshape(tensor.shape).to(tensor)
-            part = (weights * tensor).sum()
-            total = part if total is None else total + part
-    if total is None or not leaves:
+    pairs = [(y, w) for y, w in zip(returned, along, strict=True) if w is not None and y.requires_grad]
+    if not pairs or not leaves:
         return dict.fromkeys(leaves)
-    found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    outputs, weights = zip(*pairs, strict=True)
+    found = torch.autograd.grad(outputs, list(leaves.values()), weights, allow_unused=True)
     return {name: None if g is None else g.detach().cpu().clone() for name, g in zip(leaves, found, strict=True)}
 
 

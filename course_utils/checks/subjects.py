@@ -152,6 +152,10 @@ class Child:
         """From now on, all exchanges together may take `seconds`, for `what`: "this question", say."""
         self._until = (time.monotonic() + seconds, seconds, what)
 
+    def end_answer(self) -> None:
+        """Have done with the answer that is loaded: nothing of it goes on running."""
+        self.close()
+
     def _renew(self) -> None:
         """Have a process that has loaded nothing yet."""
         if self._process is not None and self._loaded is not None:
@@ -200,8 +204,8 @@ class Child:
         return self._process is not None and self._process.stdin is not None
 
     def _send(self, line: bytes) -> None:
-        self._process.stdin.write(line)  # type: ignore[union-attr]
-        self._process.stdin.flush()  # type: ignore[union-attr]
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
 
     def _receive(self, seconds: float, what: str) -> Any:
         left = seconds if self._until is None else self._until[0] - time.monotonic()

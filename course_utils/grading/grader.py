@@ -105,7 +105,7 @@ def _grade_book(book: Official, found: extract.Extract, child: Child) -> tuple[l
     marks, outputs = [], {}
     for question in book.questions:
         started = time.perf_counter()
-        child.traps = question.traps  # type: ignore[attr-defined]
+        child.traps = question.traps
         failures: dict[str, str] = {}
         while pieces and spent < LOST_SECONDS:
             child.allow(LOAD_SECONDS, "the cells that the question needs")
@@ -125,8 +125,7 @@ def _grade_book(book: Official, found: extract.Extract, child: Child) -> tuple[l
         subjects = {name: Proxy(pieces, name, child) for name in question.names}
         outputs[question.name], score, reason = run_test(question, subjects, lost | failures, _slots(book, question))
         marks.append(Mark(question.name, question.points, score, reason, time.perf_counter() - started))
-    end = getattr(child, "end_answer", child.close)
-    end()
+    child.end_answer()
     return marks, outputs
 
 
@@ -191,7 +190,7 @@ def _execute(source: str, name: str, namespace: dict[str, Any]) -> Any:
     exec(compile(tree, f"<{name}>", "exec"), namespace)
     if last is None or source.rstrip().endswith(";"):
         return None
-    return eval(compile(ast.Expression(last.value), f"<{name}>", "eval"), namespace)  # type: ignore[attr-defined]
+    return eval(compile(ast.Expression(last.value), f"<{name}>", "eval"), namespace)
 
 
 def _told(error: Exception, question: Question) -> str:

@@ -1,7 +1,6 @@
 """The official side of a chapter: its questions, their tests and points, read from `solutions/` and never from a submission."""
 
 import ast
-import hashlib
 import importlib
 import json
 import re
@@ -12,8 +11,9 @@ from typing import Any
 
 from course_utils import runtime
 from course_utils.checks.engine import Check
-from course_utils.checks.notebook import Cell, parsed, pieces_of
+from course_utils.checks.notebook import Cell, imported_checks, parsed, pieces_of
 from course_utils.grading.traps import Trap, trap_of
+from course_utils.training.sources import digest
 
 SECONDS = 30.0  # for one question, unless its test cell has a tag such as seconds=60
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS[^\n]*\n?", re.DOTALL | re.MULTILINE)
@@ -117,7 +117,7 @@ def read_chapter(name: str, solutions: Path | None = None) -> Chapter:
     folder = (solutions or runtime.repository() / "solutions") / name
     books = tuple(_read(path) for path in sorted(folder.glob("[0-9]*.ipynb")))
     tests = [(book.content, [(q.setup, q.hidden) for q in book.questions]) for book in books]
-    return Chapter(name, books, hashlib.sha256(json.dumps(tests).encode()).hexdigest()[:16])
+    return Chapter(name, books, digest(json.dumps(tests)))
 
 
 def imported(chapters: Iterable[Chapter]) -> tuple[str, ...]:
@@ -233,10 +233,7 @@ def _used_by(source: str, name: str) -> set[str]:
 
 def _checks(test: ast.Module, setup: str) -> list[tuple[str, str, Check]]:
     """The checks that a test calls: module, name, and the check itself."""
-    modules = {}
-    for node in ast.walk(ast.parse(setup)):
-        if isinstance(node, ast.ImportFrom) and node.module == "course_utils.checks":
-            modules |= {alias.asname or alias.name: f"course_utils.checks.{alias.name}" for alias in node.names}
+    modules = imported_checks(ast.parse(setup))
     found = {}
     for node in ast.walk(test):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:

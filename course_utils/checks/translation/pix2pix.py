@@ -422,7 +422,7 @@ def _first_layer_behind(layers: _Layers) -> int:
 
 def _reversed_to_none(layers: Any) -> int:
     size = 1
-    for kernel, stride in list(layers).reverse():  # type: ignore[attr-defined]
+    for kernel, stride in list(layers).reverse():
         size = (size - 1) * stride + kernel
     return size
 
