@@ -5,8 +5,6 @@ course folder that holds the notebooks and their pictures only, and nothing reac
 for answers.
 """
 
-import contextlib
-import logging
 import os
 import re
 import shutil
@@ -73,9 +71,10 @@ def malformed(solution: "NotebookNode") -> list[str]:
 def _generate(chapter: str, course: Path) -> None:
     """Run nbgrader's `generate_assignment` for one chapter of the temporary course folder, without a gradebook."""
     from nbgrader.converters import GenerateAssignment
-    from nbgrader.coursedir import CourseDirectory
     from nbgrader.preprocessors import InstantiateTests, SaveCells
     from traitlets.config import Config
+
+    from course_utils.grading.quiet import quietly
 
     config = Config()
     config.CourseDirectory.root = str(course)
@@ -87,22 +86,11 @@ def _generate(chapter: str, course: Path) -> None:
     config.GenerateAssignment.no_database = True
     config.IncludeHeaderFooter.enabled = False
 
-    messages: list[str] = []
-
-    class Listen(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            messages.append(record.getMessage())
-
-    log = logging.Logger("release", logging.WARNING)
-    log.addHandler(Listen())
-    converter = GenerateAssignment(coursedir=CourseDirectory(config=config, log=log), config=config, log=log)
-    converter.preprocessors = [step for step in converter.preprocessors if step not in (SaveCells, InstantiateTests)]
-    try:
-        with open(os.devnull, "w", encoding="utf-8") as quiet, contextlib.redirect_stderr(quiet):
-            converter.start()
-    except Exception as error:  # nbgrader wraps every cause into its own exception and logs the reason
-        reason = "\n".join(messages) or str(error)
-        raise Failure(f"nbgrader could not make the student version of chapter {chapter}:\n{reason}") from error
+    with quietly(Failure, f"nbgrader could not make the student version of chapter {chapter}") as options:
+        converter = GenerateAssignment(config=config, **options(config))
+        left_out = (SaveCells, InstantiateTests)
+        converter.preprocessors = [step for step in converter.preprocessors if step not in left_out]
+        converter.start()
 
 
 def generate(known: list[Pair]) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from course_utils.grading.extract import FILE_LIMIT, Refused, likeness, read_file, read_notebook
 from course_utils.grading.official import Chapter
+from course_utils.training.checkpoints import write_atomically
 
 MOODLE = re.compile(r"(?P<student>.+?)_\d+_(assignsubmission_\w+?_?|onlinetext_?)")
 CANVAS = re.compile(r"(?P<student>[^_]+)(_LATE|_late)?_\d+_\d+_(?P<file>.+)")
@@ -80,11 +81,8 @@ def _store(folder: Path, student: str, chapter: str, pieces: dict[str, _Piece], 
             f"{student}/{chapter} is there already and differs ({', '.join(different)}): --force replaces it"
         )
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for name, piece in pieces.items():
-        temporary = folder / f".{name}.part"
-        temporary.write_bytes(piece.content)
-        os.replace(temporary, folder / f"{name}.ipynb")
+        write_atomically(folder / f"{name}.ipynb", piece.content)
     when = max(piece.when for piece in pieces.values())
     stamp = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(when))
     (folder / "timestamp.txt").write_text(stamp, encoding="utf-8")

@@ -5,7 +5,6 @@ import csv
 import functools
 import io
 import json
-import logging
 import os
 import re
 import sys
@@ -14,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading.official import HIDDEN, Chapter
+from course_utils.grading.official import HIDDEN, Chapter, source_of
+from course_utils.grading.quiet import quietly
+from course_utils.training.checkpoints import write_atomically
 
 CONFIG = """# For nbgrader's own commands in this folder, such as `nbgrader formgrader` and `nbgrader export`.
 c = get_config()
@@ -48,9 +49,8 @@ class Gradebook:
         if not config_file.exists():
             config_file.write_text(CONFIG.format(root=str(self.root)), encoding="utf-8")
         folder = self.root / "source" / chapter.name
-        folder.mkdir(parents=True, exist_ok=True)
         for book in chapter.notebooks:
-            _write(folder / f"{book.name}.ipynb", book.content)
+            write_atomically(folder / f"{book.name}.ipynb", book.content)
         config = self._config(chapter.name)
         config.IncludeHeaderFooter.enabled = False
         config.GenerateAssignment.force = True
@@ -72,9 +72,8 @@ class Gradebook:
 
         before = self._answers_with_points(student, chapter)
         folder = self.root / "answers" / student / chapter
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in notebooks.items():
-            _write(folder / f"{name}.ipynb", content)
+            write_atomically(folder / f"{name}.ipynb", content)
         if timestamp:
             (folder / "timestamp.txt").write_text(timestamp, encoding="utf-8")
         config = self._config(chapter, student)
@@ -178,33 +177,14 @@ class Gradebook:
 
     @contextlib.contextmanager
     def _quiet(self, what: str) -> Iterator[Any]:
-        """Keep nbgrader's log to itself, and tell it where nbgrader fails."""
-        from nbgrader.coursedir import CourseDirectory
-
+        """Options for a converter that keeps its log to itself, and tells it where nbgrader fails."""
         _ask_alembic_once()
-        messages: list[str] = []
-
-        class Listen(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                messages.append(record.getMessage())
-
-        log = logging.Logger("grading", logging.WARNING)
-        log.addHandler(Listen())
-
-        def options(config: Any) -> dict[str, Any]:
-            return {"coursedir": CourseDirectory(config=config, log=log), "log": log}
-
-        try:
-            with (
-                open(os.devnull, "w", encoding="utf-8") as quiet,
-                contextlib.redirect_stderr(quiet),
-                warnings.catch_warnings(),
-            ):
-                warnings.simplefilter("ignore")
-                yield options
-        except (Exception, SystemExit) as error:
-            reason = "\n".join(messages[-5:]) or f"{type(error).__name__}: {error}"
-            raise GradebookFailed(f"nbgrader could not enter {what}:\n{reason}") from error
+        with (
+            quietly(GradebookFailed, f"nbgrader could not enter {what}") as options,
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield options
 
 
 @functools.cache
@@ -228,15 +208,8 @@ def _texts(content: str) -> dict[str, str]:
     found = {}
     for cell, grading in graded:
         if grading.get("grade") and grading.get("solution"):
-            source = cell["source"]
-            found[grading["grade_id"]] = source if isinstance(source, str) else "".join(source)
+            found[grading["grade_id"]] = source_of(cell)
     return found
-
-
-def _write(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(content, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

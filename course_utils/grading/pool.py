@@ -60,8 +60,6 @@ def run_job(setup: Setup, job: Job) -> Any:
 
 
 def _child(setup: Setup) -> Any:
-    import os
-
     import torch
 
     from course_utils.checks.subjects import Child
@@ -77,7 +75,7 @@ def _child(setup: Setup) -> Any:
     _state["folder"] = folder
     books = [book for chapter in setup.chapters.values() for book in chapter.notebooks]
     library = make_library(folder, [trap for book in books for question in book.questions for trap in question.traps])
-    return Sandbox(library, setup.limits, os.getpid(), imported(setup.chapters.values()))
+    return Sandbox(library, setup.limits, imported(setup.chapters.values()))
 
 
 @atexit.register

@@ -52,7 +52,7 @@ def why_not() -> str:
     needed = ["prlimit", "setpriv"] if os.geteuid() == 0 else ["prlimit"]
     if absent := [name for name in needed if shutil.which(name) is None]:
         return f"the sandbox needs {' and '.join(absent)} (package util-linux)"
-    command = [*_bubblewrap([], slot=0), *_limited(Limits()), "/usr/bin/true"]
+    command = [*_bubblewrap([]), *_limited(Limits()), "/usr/bin/true"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode == 0:
         return ""
@@ -68,12 +68,11 @@ class Sandbox(Child):
 
     Args:
         library: the course as the sandbox shall see it.
-        slot: number of the sandbox among those that run at a time: each has a user id of its own.
     """
 
-    def __init__(self, library: Library, limits: Limits = Limits(), slot: int = 0, preload: Sequence[str] = ()):
+    def __init__(self, library: Library, limits: Limits = Limits(), preload: Sequence[str] = ()):
         super().__init__(limits.seconds, preload=preload)
-        self.library, self.limits, self.slot = library, limits, slot
+        self.library, self.limits = library, limits
         self.traps: tuple[Trap, ...] = ()
         self.shared = False
         self._control: socket.socket | None = None
@@ -85,10 +84,9 @@ class Sandbox(Child):
     def close(self) -> None:
         self._over.set()
         self._drop()
-        for end in (self._control,):
-            if end is not None:
-                end.close()
-        self._control = None
+        if self._control is not None:
+            self._control.close()
+            self._control = None
         super().close()
         if self._group is not None:
             _remove_group(self._group)
@@ -142,9 +140,9 @@ class Sandbox(Child):
 
     def _send(self, line: bytes) -> None:
         channel = self._channel
-        channel.settimeout(self.seconds)  # type: ignore[union-attr]
-        channel.sendall(line)  # type: ignore[union-attr]
-        channel.settimeout(None)  # type: ignore[union-attr]
+        channel.settimeout(self.seconds)
+        channel.sendall(line)
+        channel.settimeout(None)
 
     def _lose(self, error: SubjectLost) -> None:
         self._drop()
@@ -165,7 +163,7 @@ class Sandbox(Child):
             "course_utils.grading.inside",
             str(theirs.fileno()),
         ]
-        command = [*_bubblewrap(_course(self.library), self.slot), *inner]
+        command = [*_bubblewrap(_course(self.library)), *inner]
         self._group = _make_group(self.limits)
         if self._group is not None:
             joins = 'for group in "$1"/*/cgroup.procs "$1"/cgroup.procs; do [ -w "$group" ] && echo $$ > "$group"; done; shift; exec "$@"'
@@ -201,7 +199,7 @@ class Sandbox(Child):
     def _stop(self, reason: str) -> None:
         self._reason = reason
         with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _watch(process: subprocess.Popen, limits: Limits, over: threading.Event, stop: Any) -> None:
@@ -254,7 +252,7 @@ def _own_tasks() -> int:
     return count
 
 
-def _bubblewrap(mounts: Sequence[str], slot: int) -> list[str]:
+def _bubblewrap(mounts: Sequence[str]) -> list[str]:
     """The command line up to the program: it ends as another, powerless user."""
     command = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--die-with-parent", "--new-session", "--ro-bind", "/usr", "/usr"]
@@ -286,8 +284,8 @@ def _bubblewrap(mounts: Sequence[str], slot: int) -> list[str]:
         command += ["--setenv", name, value]
     if os.geteuid() != 0:
         return [*command, "--unshare-user", "--uid", "1000", "--gid", "1000"]
-    # a user id of its own for each sandbox, also beside those of another grader: the limit on processes counts by user
-    user = str(60_000 + (64 * os.getpid() + slot) % 5_000)
+    # a user id of its own for the sandbox of each grading process: the limit on processes counts by user
+    user = str(60_000 + os.getpid() % 5_000)
     command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
     drop = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
     return [*command, *drop]

@@ -2,13 +2,13 @@
 
 import ast
 import collections
-import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from course_utils.checks.notebook import plain_source
 from course_utils.grading.official import Chapter, Official
+from course_utils.training.sources import digest
 
 OURS = "(the course's own solution)"
 SMALLEST = 12  # nodes of a syntax tree: what is smaller is the same with everybody
@@ -22,8 +22,7 @@ def prints(book: Official, sources: Mapping[str, str]) -> dict[str, tuple[str, i
         if slot.is_code and source is not None:
             own, stub = normal(source), normal(slot.stub)
             if own is not None and own != stub:
-                digest = hashlib.sha256(own.encode()).hexdigest()[:16]
-                found[f"{book.name}/{slot.name}"] = (digest, own.count("("))
+                found[f"{book.name}/{slot.name}"] = (digest(own), own.count("("))
     return found
 
 
@@ -84,13 +83,13 @@ def pairs(everybody: Mapping[str, Mapping[str, tuple[str, int]]]) -> list[dict[s
     groups: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
     sizes = {}
     for student, own in everybody.items():
-        for cell, (digest, size) in own.items():
+        for cell, (print_of, size) in own.items():
             if size >= SMALLEST:
-                groups[cell, digest].append(student)
-                sizes[cell, digest] = size
+                groups[cell, print_of].append(student)
+                sizes[cell, print_of] = size
     shared: dict[tuple[str, str], list[tuple[str, float]]] = collections.defaultdict(list)
-    for (cell, digest), students in groups.items():
-        weight = sizes[cell, digest] / max(1, len(students) - 1)
+    for (cell, print_of), students in groups.items():
+        weight = sizes[cell, print_of] / max(1, len(students) - 1)
         for pair in itertools.combinations(sorted(students), 2):
             shared[pair].append((cell, weight))
     rows = [_row(pair, cells, everybody) for pair, cells in shared.items()]

@@ -1,8 +1,6 @@
 """Grade the submissions of a term: what there is, what is done already, what came of it. Resumes, and overwrites nothing unasked."""
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,8 @@ from typing import Any
 from course_utils.grading import extract, pool, similarity
 from course_utils.grading.gradebook import Gradebook, GradebookFailed, table
 from course_utils.grading.official import Chapter
+from course_utils.training.checkpoints import CheckpointError, write_atomically
+from course_utils.training.sources import digest
 
 STUDENT = re.compile(r"[\w.@+-][\w.@+ -]{0,99}")
 
@@ -96,7 +96,7 @@ def grade_term(
             continue
         try:
             _keep(gradebook, chapters[job.chapter], outcome, job, folders[job.student, job.chapter])
-        except (GradebookFailed, OSError) as error:
+        except (GradebookFailed, CheckpointError, OSError) as error:
             report.failed.append(f"{name}: {error}")
             continue
         notes = len(outcome.notes) + sum(len(book.notes) for book in outcome.books)
@@ -116,11 +116,7 @@ def _record(results: Path, student: str, chapter: str) -> Path:
 
 
 def _digest(files: dict[str, bytes]) -> str:
-    whole = hashlib.sha256()
-    for name in sorted(files):
-        whole.update(f"{name}\0{len(files[name])}\0".encode())
-        whole.update(files[name])
-    return whole.hexdigest()[:16]
+    return digest(*(part for name in sorted(files) for part in (name, files[name])))
 
 
 def _is_due(submission: Submission, chapter: Chapter, results: Path, force: bool, report: Report) -> bool:
@@ -159,9 +155,7 @@ def _keep(gradebook: Gradebook, chapter: Chapter, result: Any, job: pool.Job, fo
         "digest": _digest(dict(job.files)),
         "version": chapter.version,
     }
-    temporary = record.with_suffix(".part")
-    temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    os.replace(temporary, record)
+    write_atomically(record, json.dumps(told, indent=1))
 
 
 def records(results: Path) -> list[dict[str, Any]]:
@@ -194,14 +188,10 @@ def write_tables(gradebook: Gradebook, chapters: dict[str, Chapter], force: bool
     for name, rows in tables.items():
         path, content = gradebook.root / name, table(rows)
         before = path.read_text(encoding="utf-8") if path.exists() else None
-        if before is not None and before != content and _hash(before) != written.get(name) and not force:
+        if before is not None and before != content and digest(before) != written.get(name) and not force:
             report.kept_tables.append(name)
             continue
         path.write_text(content, encoding="utf-8")
-        written[name] = _hash(content)
+        written[name] = digest(content)
     told.parent.mkdir(parents=True, exist_ok=True)
     told.write_text(json.dumps(written), encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -30,7 +30,7 @@ def _of_g(fake_logits):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("sandbox") and why_not():
-            item.add_marker(pytest.mark.skip(reason="needs a sandbox: `sudo apt install bubblewrap`"))
+            item.add_marker(pytest.mark.skip(reason=f"needs a sandbox: {why_not()}"))
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def sandbox(chapter: Chapter, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)
     traps = [trap for book in chapter.notebooks for question in book.questions for trap in question.traps]
-    child = Sandbox(make_library(folder, traps), Limits(), 17, official.imported([chapter]))
+    child = Sandbox(make_library(folder, traps), Limits(), official.imported([chapter]))
     yield child
     child.close()
 
