@@ -99,7 +99,7 @@ def _pairs_figure(rows: list[Row]) -> "Figure":
             }
             plots.group_bars(axis, groups, method, number, of=len(METHODS))
         axis.set_ylabel(label)
-    axes[0, 0].legend(frameon=False, fontsize=8)
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper right")
     figure.suptitle("With and without pairs, against the hidden truth", fontsize=10)
     return figure
 
