@@ -54,6 +54,9 @@ def serve(requests: BinaryIO, replies: BinaryIO, message: dict[str, Any]) -> Non
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module  # where a notebook's names live: dataclasses and inspect look there
     module.__dict__["__builtins__"] = builtins
+    if folder := message.get("folder"):
+        os.chdir(folder)
+        sys.path.insert(0, folder)  # a module beside the notebook can be imported, as in a kernel
     _reply(replies, message, None)
     while line := requests.readline():
         message = plain.decode(line)
@@ -92,7 +95,9 @@ def _reply(replies: BinaryIO, message: dict[str, Any], result: Any) -> None:
         line = plain.encode({"token": message["token"], "result": result})
     except (TypeError, RecursionError) as error:
         line = plain.encode({"token": message["token"], "result": _failed("TypeError", str(error))})
-    if len(line) > plain.LIMIT:
+    except plain.TooLarge:
+        line = b""
+    if not 0 < len(line) <= plain.LIMIT:
         text = f"what it returned takes more than {plain.LIMIT // 2**20} MiB"
         line = plain.encode({"token": message["token"], "result": _failed("OverflowError", text)})
     replies.write(line)

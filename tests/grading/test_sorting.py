@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from course_utils.grading import collect, extract, similarity
+from course_utils.grading import collect, extract, files, similarity
 from course_utils.grading.gradebook import table
 from course_utils.grading.grader import harmless, pieces_to_load
 from course_utils.grading.official import Chapter
@@ -37,15 +37,15 @@ def test_links_pipes_and_large_files_are_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "c.ipynb")
     (tmp_path / "d").symlink_to("/etc")
     with open(tmp_path / "e.ipynb", "wb") as file:
-        file.truncate(extract.FILE_LIMIT + 1)
-    files, notes = extract.read_files(tmp_path)
-    assert list(files) == ["a.ipynb"]
+        file.truncate(files.FILE_LIMIT + 1)
+    found, _, notes = files.read_files(tmp_path)
+    assert list(found) == ["a.ipynb"]
     assert sorted(note.split(":")[0].split(" is")[0] for note in notes) == ["b.ipynb", "c.ipynb", "d", "e.ipynb"]
 
 
 @pytest.mark.parametrize("cells", ["5", "[5]", '[{"source": [1]}]', "null", '[{"source": "x"}]'])
 def test_broken_cells_are_refused(cells: str) -> None:
-    with pytest.raises(extract.Refused):
+    with pytest.raises(files.Refused):
         extract.read_notebook(f'{{"nbformat": 4, "cells": {cells}}}'.encode())
 
 
