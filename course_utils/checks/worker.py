@@ -7,6 +7,7 @@ forks: what the code breaks is gone with the fork.
 """
 
 import builtins
+import contextlib
 import importlib
 import linecache
 import os
@@ -28,7 +29,8 @@ def main() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     for module in sys.argv[1:]:
-        importlib.import_module(module)
+        with contextlib.suppress(Exception):  # it is missing for the answers, too
+            importlib.import_module(module)
     warmed = torch.zeros(1, requires_grad=True)
     torch.optim.SGD([warmed]).step()  # imports, at the first step, what takes a second
     _write(replies, "ready")
