@@ -303,13 +303,28 @@ def linked_module(notebook: dict[str, Any], folder: Path) -> None:
     (folder / "shadow").symlink_to("/etc/shadow")
 
 
+LOOKS_AT_LIMITS = """import resource as r
+kinds = (r.RLIMIT_CPU, r.RLIMIT_AS, r.RLIMIT_NOFILE, r.RLIMIT_FSIZE, r.RLIMIT_CORE)
+assert all(r.getrlimit(kind)[0] == r.getrlimit(kind)[1] for kind in kinds)
+raise RuntimeError('limits: ' + str([r.getrlimit(kind)[1] for kind in kinds]))"""
+SEARCHES = """import os
+names, count = ('gradebook.db', 'hidden_seeds.json', '01_gan.ipynb', '01_gan.py', 'grades.csv'), 0
+seen = []
+for place, folders, files in os.walk('/'):
+    folders[:] = [name for name in folders if name not in ('proc', 'sys', 'site-packages') and (place, name) != ('/', 'usr')]
+    count += len(files)
+    seen += [os.path.join(place, name) for name in files if name in names]
+raise RuntimeError(f'seen: {seen} of {count}')"""
 HELPER = "import torch.nn.functional as F\ndef of_d(real, fake):\n    return F.softplus(-real).mean() + F.softplus(fake).mean()\n"
 USES_HELPER = """from helper import of_d
 assert open("data/numbers.txt").read() == "1 2"
 def discriminator_loss(real_logits, fake_logits):
     return of_d(real_logits, fake_logits)
 """
-SHADOWS = dict.fromkeys(("torch.py", "json.py", "math.py", "course_utils/__init__.py", "course_utils/checks/plain.py", "sitecustomize.py"), "raise SystemExit('shadowed')\n")
+SHADOWS = dict.fromkeys(
+    ("torch.py", "json.py", "math.py", "course_utils/__init__.py", "course_utils/checks/plain.py", "sitecustomize.py"),
+    "raise SystemExit('shadowed')\n",
+)
 CHANGES_HELPER = """import os
 from helper import of_d
 open("helper.py", "w").write("def of_d(real, fake): return 0")
@@ -400,6 +415,8 @@ BANK = [
     Hostile("has 40 MB beside it, and is right", 3, "large.bin: it has 40 MB", write=beside({"large.bin": bytes(40 * 2**20)})),
     Hostile("has a thousand files beside it, and is right", 3, "64 files beside the notebooks are taken", write=beside({f"f{i:04}": "x" for i in range(1_000)})),
     # what there is to see
+    Hostile("looks at its limits", 1, "limits: [90, 6442450944, 256, 16777216, 0]", body(LOOKS_AT_LIMITS)),
+    Hostile("searches for gradebooks, seeds and notebooks of others", 1, "seen: [] of ", body(SEARCHES)),
     Hostile("opens the network", 1, "stops with", body("import socket\nsocket.create_connection(('1.1.1.1', 53), timeout=5)")),
     Hostile("opens the solutions", 1, "FileNotFoundError", body(f"open({str(ROOT / 'solutions/02_gans/01_gan.py')!r})")),
     Hostile("writes to the course", 1, "stops with", body("import course_utils\nopen(course_utils.__file__, 'a')")),
