@@ -11,6 +11,7 @@ import shutil
 import signal
 import site
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -136,7 +137,7 @@ class Sandbox(Child):
         for _ in range(2):
             if self._process is None:
                 self._start()
-            mine, theirs = socket.socketpair()
+            mine, theirs = _channel(self.seconds)
             traps = [(trap.module, trap.name, trap.functions) for trap in self.traps]
             done = self._order({"traps": traps, "cpu": self._cpu()}, theirs, self._files)
             theirs.close()
@@ -168,10 +169,7 @@ class Sandbox(Child):
         return self._channel is not None
 
     def _send(self, line: bytes) -> None:
-        channel = self._channel
-        channel.settimeout(self.seconds)
-        channel.sendall(line)
-        channel.settimeout(None)
+        self._channel.sendall(line)
 
     def _lose(self, error: SubjectLost) -> None:
         self._drop()
@@ -229,6 +227,17 @@ class Sandbox(Child):
         self._reason = reason
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _channel(seconds: float) -> tuple[socket.socket, socket.socket]:
+    """Two ends of a channel. Sending on the first takes `seconds` at most, while a thread waits at it for what comes.
+
+    The kernel sees to that limit: Python's own, `settimeout`, would make the descriptor non-blocking for the waiting thread, too,
+    which now and then takes that for the end of the channel.
+    """
+    mine, theirs = socket.socketpair()
+    mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6)))
+    return mine, theirs
 
 
 def _watch(process: subprocess.Popen, limits: Limits, over: threading.Event, stop: Any) -> None:

@@ -398,7 +398,7 @@ BANK = [
     Hostile("asks for 50 GB from torch", 1, "memory", body("held = torch.ones(50 * 10**9 // 4)")),
     Hostile("shares 10 GB out among children", 1, "memory", body(MANY_CHILDREN)),
     Hostile("forks 2,000 times", 1, "discriminator_loss: not yet", body("import os, time\nfor _ in range(2000):\n    if os.fork() == 0: time.sleep(30)")),
-    Hostile("forks without end", 1, "discriminator_loss: not yet", body("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"), seconds=10.0),
+    Hostile("forks without end", 1, "discriminator_loss: not yet", body("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"), seconds=5.0),
     Hostile("returns 1.6 GB", 1, "", body("", after="return torch.zeros(400_000_000)")),
     Hostile("returns 160 MB", 1, "more than 8 MiB", body("", after="return torch.zeros(40_000_000)")),
     Hostile("fills the disk, and is right", 3, "all tests hold", body("try:\n    for number in range(10**4):\n        open(f'/tmp/{number}', 'wb').write(bytes(10**7))\nexcept OSError: pass", after=RIGHT_AFTER)),

@@ -105,6 +105,8 @@ def test_a_run_that_was_stopped_goes_on(
         yield next(outcomes)
         raise KeyboardInterrupt
 
+    # in this process, so that the runs share a sandbox
+    monkeypatch.setattr(term.pool, "run_here", lambda setup, jobs, _: ((job, pool.run_job(setup, job)) for job in jobs))
     chapters = {short.name: short}
     with pytest.raises(KeyboardInterrupt):
         term.grade_term(submitted, tmp_path, chapters, progress=stops)
@@ -145,3 +147,4 @@ def test_a_run_that_was_stopped_goes_on(
     config.write_text("c = get_config(\n")
     with pytest.raises(GradebookFailed, match="nbgrader_config.py cannot be read .SyntaxError"):
         term.grade_term(submitted, tmp_path, chapters, force=True)
+    pool._forget()
