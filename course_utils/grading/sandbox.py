@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import queue
+import select
 import shutil
 import signal
 import site
@@ -139,10 +140,15 @@ class Sandbox(Child):
         return self._channel is not None
 
     def _send(self, line: bytes) -> None:
-        channel = self._channel
-        channel.settimeout(self.seconds)
-        channel.sendall(line)
-        channel.settimeout(None)
+        # not by `settimeout`: it would hold for the thread that waits for answers on the same socket, too, and end it
+        until, rest = time.monotonic() + self.seconds, memoryview(line)
+        ready = select.poll()
+        ready.register(self._channel, select.POLLOUT)
+        while rest:
+            if not ready.poll(max(0.0, 1000 * (until - time.monotonic()))):
+                raise TimeoutError("the answer's process does not read what it is sent")
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[self._channel.send(rest, socket.MSG_DONTWAIT) :]
 
     def _lose(self, error: SubjectLost) -> None:
         self._drop()
