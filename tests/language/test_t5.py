@@ -30,7 +30,9 @@ def mask() -> torch.Tensor:
     return torch.arange(12) < torch.tensor([12, 7, 4])[:, None]
 
 
-@pytest.mark.parametrize("changes", [{}, V11, {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 9}])
+@pytest.mark.parametrize(
+    "changes", [{}, V11, {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 9}]
+)
 def test_logits_loss_and_gradients_are_those_of_transformers(tiny, tmp_path, changes):
     peer, model = tiny(lambda: build(**changes), T5)
     text, labels = ids(3, 12), ids(3, 9, seed=2)
