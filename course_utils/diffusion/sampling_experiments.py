@@ -262,7 +262,7 @@ def _guidance_figure(rows: list[Row]) -> "Figure":
         ("judge_frechet", "distance", "floor"),
         ("recall", "recall", "real_recall"),
         ("variety", f"variety, of {KINDS}", "real_variety"),
-        ("extreme", "values near black or white", "real_extreme"),
+        ("extreme", "values near the ends", "real_extreme"),
     )
     for axis, (name, label, real) in zip(axes[0], panels, strict=True):
         for color, rescale in zip(plots.COLORS, sorted({row["guidance_rescale"] for row in rows}), strict=False):
@@ -384,7 +384,7 @@ def _models_verdict(rows: list[Row]) -> Verdict:
 
 
 def _models_figure(rows: list[Row]) -> "Figure":
-    figure, axes = plots.figure(1, 4, width=11.0, height=3.0)
+    figure, axes = plots.figure(1, 4, width=12.5, height=2.9)
     panels = (
         ("judge_frechet", "distance"),
         ("precision", "precision"),
@@ -400,8 +400,10 @@ def _models_figure(rows: list[Row]) -> "Figure":
         plots.group_bars(axis, groups, color=plots.COLORS[: len(groups)])
         axis.set_title(title)
         axis.tick_params(axis="x", labelsize=6)
-    axes[0, 0].set_yscale("log")
-    axes[0, 3].set_yscale("log")
+    for axis in (axes[0, 0], axes[0, 3]):
+        axis.set_yscale("log")
+        axis.minorticks_off()
+    axes[0, 0].set_yticks([3, 10, 30, 100, 300], ["3", "10", "30", "100", "300"])
     return figure
 
 
@@ -524,7 +526,9 @@ def _inpainting_figure(rows: list[Row]) -> "Figure":
             plots.group_bars(axis, groups, method, number, of=len(METHODS))
         axis.set_title(title)
         axis.set_ylim(0, 1.03)
-    axes[0, 0].legend(frameon=False, fontsize=7, loc="lower right")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside lower center", ncols=4
+    )
     return figure
 
 

@@ -552,8 +552,8 @@ verdict = studies.GUIDANCE.verdict(rows)
 print(f"That guidance buys certainty with diversity {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# Why? $p(x)\,p(y \mid x)^w$ is not $p(x \mid y)$ any more: of all red circles it prefers those that look like *nothing but* a red circle, the large and bright ones. And what comes out is not even a sample of that density, since at each noise level the two answers are extrapolated to where the network was never trained: contrast
-# and colours run away.
+# Why? $p(x)\,p(y \mid x)^w$ is not $p(x \mid y)$ any more: of all red circles it prefers those that look like *nothing but* a red circle, the large and bright ones. And what comes out is not even a sample of that density: at each noise level the two answers are extrapolated to where the network was never trained, and contrast
+# and colours run away. (Exercise 6 shows that even a perfect network would not help.)
 #
 # ## Diffusion models, GANs and VAEs
 #
@@ -656,8 +656,8 @@ for axis, t in zip(axes[0], (250, 500, 800), strict=True):
     assert torch.allclose(arrows, slope, atol=1e-3), "the score from the noise should be the gradient of the log density"
     fine = torch.linspace(-2.8, 2.8, 100)
     heights = density.log_density(torch.stack(torch.meshgrid(fine, fine, indexing="xy"), dim=-1)).exp()
-    axis.contourf(fine, fine, heights, levels=12, cmap="Greys")
-    axis.quiver(*places.T, *(arrows / arrows.norm(dim=1, keepdim=True).clamp(min=1)).T, color=plots.COLORS[0], width=0.006, angles="xy", scale_units="xy", scale=4)
+    axis.contourf(fine, fine, heights, levels=12, cmap="Greys", alpha=0.5)
+    axis.quiver(*places.T, *(arrows / arrows.norm(dim=1, keepdim=True).clamp(min=1)).T, color=plots.COLORS[0], width=0.008, angles="xy", scale_units="xy", scale=2.5)
     axis.set(title=f"step {t} of 1000", aspect="equal")
 plots.show(figure, alt="The density of noisy points in grey at three times, eight spots, then a ring, then one round hill, with blue arrows of the score that lead uphill everywhere. (Long arrows are cut to length 1.)")
 
@@ -739,10 +739,12 @@ for axis, w in zip(axes[0], (0.0, 0.3, 1.0, 4.0), strict=True):
     axis.set(title=f"scale {w:g}: {there.float().mean():.2f} there", xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     if w == 1:
         assert there.float().mean() > 0.95, "at scale 1 nearly all points should lie at the mode that was asked for"
-plots.show(figure, alt="Points on the ring steered to one of eight modes: with scale 0 all modes are alike, with 0.3 more points lie at the chosen one, with 1 and 4 all of them.")
+plots.show(figure, alt="Points on the ring steered to one of eight modes: with scale 0 all modes are alike; with 0.3 more points lie at the chosen one, and the other heaps have moved towards it; with 1 all lie at the chosen one, which keeps its width; with 4 they are a smaller heap farther out.")
 
 # %% [markdown]
-# At scale 1 this is exactly the conditional density: both factors of Bayes' rule are known. With trained networks a classifier has its own blind spots, and its gradient finds them; classifier-free guidance needs no second network, and has taken over.
+# At scale 1 this is exactly the conditional density: both factors of Bayes' rule are known. At the other scales look closely: heaps have moved, and at scale 4 the points lie closer together than the data and farther out. No factor $p(y \mid x)^w$ of clean points could do that: it is nearly 1 in all of the mode. The formula is
+# used at every noise *level*, and the densities of these levels do not belong together any more. This is guidance gone too far, without any network that could be blamed.
+# With trained networks a classifier has its own blind spots, and its gradient finds them; classifier-free guidance needs no second network, and has taken over.
 #
 # ## The real thing
 #
