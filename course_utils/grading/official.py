@@ -167,7 +167,11 @@ def _read(path: Path) -> Official:
         elif is_code:
             setup.append(Cell(f"official {number}", source, {}))
     notebook["metadata"].pop("widgets", None)
-    return Official(path.stem, json.dumps(notebook), tuple(slots), _questions(tests, slots, setup), tuple(setup))
+    try:
+        questions = _questions(tests, slots, setup)
+    except ValueError as error:
+        raise ValueError(f"{path.parent.name}/{path.stem}: {error}") from error
+    return Official(path.stem, json.dumps(notebook), tuple(slots), questions, tuple(setup))
 
 
 def defined(source: str) -> tuple[str, ...]:
@@ -207,7 +211,6 @@ def _questions(tests: Sequence[dict[str, Any]], slots: Sequence[Slot], setup: Se
         names = (names & answers.keys()).union(*(helpers[name] for name in names & helpers.keys()))
         solution = "\n".join(dict.fromkeys(answers[name].solution for name in sorted(names)))
         checks = _checks(ast.parse(test["source"]), lines)
-        tags = [tag for tag in test["metadata"].get("tags", []) if tag.startswith("seconds=")]
         questions.append(
             Question(
                 name=grading["grade_id"],
@@ -215,12 +218,31 @@ def _questions(tests: Sequence[dict[str, Any]], slots: Sequence[Slot], setup: Se
                 source=test["source"],
                 names=tuple(sorted(names)),
                 setup=lines,
-                seconds=float(tags[0].removeprefix("seconds=")) if tags else SECONDS,
+                seconds=_seconds(test["metadata"]),
                 hidden=_hidden_words(test["source"], checks),
                 traps=tuple(trap_of(module, name, check, names, solution) for module, name, check in checks),
             )
         )
     return tuple(questions)
+
+
+def _seconds(metadata: dict[str, Any]) -> float:
+    """The time limit that the tags of a test cell give.
+
+    Raises:
+        ValueError: for a tag that gives none.
+    """
+    for tag in metadata.get("tags", []):
+        if tag.startswith("seconds="):
+            try:
+                seconds = float(tag.removeprefix("seconds="))
+            except ValueError:
+                seconds = 0.0
+            if not 0 < seconds <= 86_400:
+                name = metadata["nbgrader"]["grade_id"]
+                raise ValueError(f"the tag {tag!r} of the cell {name} is no time limit, such as seconds=60")
+            return seconds
+    return SECONDS
 
 
 def _loaded(tree: ast.AST) -> set[str]:

@@ -16,7 +16,7 @@ from course_utils.training.sources import digest
 
 STUDENT = re.compile(r"[\w.@+-]([\w.@+ -]{0,98}[\w.@+-])?")
 SORTS = "`course collect` sorts such files"
-OWN = ("answers", "autograded", "feedback", "records", "source")  # folders that grading writes to
+OWN = ("answers", "autograded", "feedback", "records", "release", "source")  # folders that grading writes to
 
 
 @dataclass

@@ -246,6 +246,93 @@ for process in {1, 2, 3, os.getppid()} - {0, os.getpid()}:
     except (OSError, ValueError): pass
 """
 
+MEMFDS = """
+import os
+def fill():
+    held = []
+    for _ in range(200):
+        held.append(os.memfd_create("held"))
+        os.write(held[-1], b"x" * 2**24)
+    return held
+"""
+SEGMENTS = """
+import ctypes
+def fill():
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype = ctypes.c_void_p
+    for _ in range(60):
+        number = libc.shmget(0, 2**26, 0o1600)
+        if number < 0:
+            raise PermissionError("refused")
+        place = libc.shmat(number, None, 0)
+        ctypes.memset(place, 1, 2**26)
+        libc.shmdt(ctypes.c_void_p(place))
+"""
+FILE_SYSTEM = """
+import ctypes, os
+def fill():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x10000000 | 0x00020000) or libc.mount(b"none", b"/home", b"tmpfs", 0, b"size=8g"):
+        raise PermissionError("refused")
+    for number in range(300):
+        with open(f"/home/{number}", "wb") as file:
+            file.write(bytes(2**24))
+"""
+
+
+def beside(files: dict[str, str | bytes], source: str = "") -> Callable[[dict[str, Any], Path], None]:
+    """The notebook with files beside it; `source` is its discriminator_loss."""
+
+    def write(notebook: dict[str, Any], folder: Path) -> None:
+        if source:
+            cell_of(notebook, "discriminator-loss")["source"] = source
+        (folder / NAME).write_text(json.dumps(notebook), encoding="utf-8")
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return write
+
+
+def linked_module(notebook: dict[str, Any], folder: Path) -> None:
+    """A module and a data file that are links to what the student should not see."""
+    source = "import os\ndef discriminator_loss(real_logits, fake_logits):\n    raise RuntimeError('seen: ' + str(sorted(os.listdir('.'))))\n"
+    beside({"own.txt": "x"}, source)(notebook, folder)
+    (folder / "answer.py").symlink_to(ROOT / "course_utils" / "gans" / "losses.py")
+    (folder / "solutions").symlink_to(ROOT / "solutions")
+    (folder / "shadow").symlink_to("/etc/shadow")
+
+
+LOOKS_AT_LIMITS = """import resource as r
+kinds = (r.RLIMIT_CPU, r.RLIMIT_AS, r.RLIMIT_NOFILE, r.RLIMIT_FSIZE, r.RLIMIT_CORE)
+assert all(r.getrlimit(kind)[0] == r.getrlimit(kind)[1] for kind in kinds)
+raise RuntimeError('limits: ' + str([r.getrlimit(kind)[1] for kind in kinds]))"""
+SEARCHES = """import os
+names, count = ('gradebook.db', 'hidden_seeds.json', '01_gan.ipynb', '01_gan.py', 'grades.csv'), 0
+seen = []
+for place, folders, files in os.walk('/'):
+    folders[:] = [name for name in folders if name not in ('proc', 'sys', 'site-packages') and (place, name) != ('/', 'usr')]
+    count += len(files)
+    seen += [os.path.join(place, name) for name in files if name in names]
+raise RuntimeError(f'seen: {seen} of {count}')"""
+HELPER = "import torch.nn.functional as F\ndef of_d(real, fake):\n    return F.softplus(-real).mean() + F.softplus(fake).mean()\n"
+USES_HELPER = """from helper import of_d
+assert open("data/numbers.txt").read() == "1 2"
+def discriminator_loss(real_logits, fake_logits):
+    return of_d(real_logits, fake_logits)
+"""
+SHADOWS = dict.fromkeys(
+    ("torch.py", "json.py", "math.py", "course_utils/__init__.py", "course_utils/checks/plain.py", "sitecustomize.py"),
+    "raise SystemExit('shadowed')\n",
+)
+CHANGES_HELPER = """import os
+from helper import of_d
+open("helper.py", "w").write("def of_d(real, fake): return 0")
+os.remove("data/numbers.txt")
+def discriminator_loss(real_logits, fake_logits):
+    return of_d(real_logits, fake_logits)
+"""
+
 BANK = [
     Hostile("honest", 7, "all tests hold", game=True),
     Hostile("nothing written", 1, "not written yet", {"discriminator-loss": "def discriminator_loss(real_logits, fake_logits):\n    # YOUR CODE HERE\n    raise NotImplementedError()"}),
@@ -312,10 +399,24 @@ BANK = [
     Hostile("shares 10 GB out among children", 1, "memory", body(MANY_CHILDREN)),
     Hostile("forks 2,000 times", 1, "discriminator_loss: not yet", body("import os, time\nfor _ in range(2000):\n    if os.fork() == 0: time.sleep(30)")),
     Hostile("forks without end", 1, "discriminator_loss: not yet", body("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"), seconds=10.0),
-    Hostile("returns 1.6 GB", 1, "memory", body("", after="return torch.zeros(400_000_000)")),
+    Hostile("returns 1.6 GB", 1, "", body("", after="return torch.zeros(400_000_000)")),
     Hostile("returns 160 MB", 1, "more than 8 MiB", body("", after="return torch.zeros(40_000_000)")),
     Hostile("fills the disk, and is right", 3, "all tests hold", body("try:\n    for number in range(10**4):\n        open(f'/tmp/{number}', 'wb').write(bytes(10**7))\nexcept OSError: pass", after=RIGHT_AFTER)),
+    Hostile("holds 3 GB in files in memory", 1, "stops with", body("fill()", MEMFDS)),
+    Hostile("holds 4 GB in shared segments", 1, "PermissionError: refused", body("fill()", SEGMENTS)),
+    Hostile("makes a file system of its own", 1, "PermissionError: refused", body("fill()", FILE_SYSTEM)),
+    # files beside the notebook
+    Hostile("has a module and data of its own", 3, "files beside the notebooks: data/numbers.txt, helper.py", write=beside({"helper.py": HELPER, "data/numbers.txt": "1 2"}, USES_HELPER)),
+    Hostile("changes its module for the next question", 3, "all tests hold", write=beside({"helper.py": HELPER, "data/numbers.txt": "1 2"}, CHANGES_HELPER)),
+    Hostile("has links to the answers beside it", 1, "seen: ['own.txt']", write=linked_module),
+    Hostile("shadows the libraries, and is right", 3, "all tests hold", write=beside(SHADOWS)),
+    Hostile("hands on to the reference in a module", 1, "calls the course's own", write=beside({"helper.py": "from course_utils.gans.losses import minimax_discriminator_loss as of_d\n", "data/numbers.txt": "1 2"}, USES_HELPER)),
+    Hostile("has a module that ends the process", 1, "ended by itself", write=beside({"helper.py": "import os; os._exit(0)\n"}, USES_HELPER)),
+    Hostile("has 40 MB beside it, and is right", 3, "large.bin: it has 40 MB", write=beside({"large.bin": bytes(40 * 2**20)})),
+    Hostile("has a thousand files beside it, and is right", 3, "64 files beside the notebooks are taken", write=beside({f"f{i:04}": "x" for i in range(1_000)})),
     # what there is to see
+    Hostile("looks at its limits", 1, "limits: [90, 6442450944, 256, 16777216, 0]", body(LOOKS_AT_LIMITS)),
+    Hostile("searches for gradebooks, seeds and notebooks of others", 1, "seen: [] of ", body(SEARCHES)),
     Hostile("opens the network", 1, "stops with", body("import socket\nsocket.create_connection(('1.1.1.1', 53), timeout=5)")),
     Hostile("opens the solutions", 1, "FileNotFoundError", body(f"open({str(ROOT / 'solutions/02_gans/01_gan.py')!r})")),
     Hostile("writes to the course", 1, "stops with", body("import course_utils\nopen(course_utils.__file__, 'a')")),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,6 +195,9 @@ def test_a_packed_edition_is_replaced_and_what_else_is_there_stays(
     root, to = tmp_path / "course", tmp_path / "edition"
     (root / "course_utils").mkdir(parents=True)
     (root / "course_utils" / "a.py").write_text("1")
+    for name in ("docs/teaching.md", "docs/claims.md", "data/cache/x", "solutions/hidden_seeds.json", "tests/t.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
     (root / "README.md").write_text("# Course\n")
     monkeypatch.setattr(pack, "pairs", lambda _: [])
     monkeypatch.setattr(pack.release, "generate", lambda _: {"02_gans/01_gan.ipynb": json.dumps({}).encode()})
@@ -204,3 +209,32 @@ def test_a_packed_edition_is_replaced_and_what_else_is_there_stays(
     assert (to / ".git").is_dir() and not (to / "course_utils" / "old.py").exists()
     assert (to / "course_utils" / "a.py").read_text() == "2"
     assert {path.name for path in tmp_path.iterdir()} == {"course", "edition"}
+    packed = {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()}
+    assert packed == {"README.md", "course_utils/a.py", "docs/claims.md", "notebooks/02_gans/01_gan.ipynb"}
+
+
+def test_without_bubblewrap_the_tests_that_need_it_are_left_out_and_named_in_a_line(tmp_path: Path) -> None:
+    tests = Path(__file__).with_name("test_hostile.py")
+    (tmp_path / "bin").mkdir()
+    environment = os.environ | {"PATH": str(tmp_path / "bin"), "PYTHONPATH": str(runtime.repository())}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "broken_JSON or honest",
+        str(tests),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=runtime.repository(), env=environment)
+    assert done.returncode == 0 and " skipped" in done.stdout, done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("left out: ")]
+    assert "which need bubblewrap: `sudo apt install bubblewrap`" in line
+
+
+def test_progress_is_shown_and_every_outcome_handed_on(capsys: pytest.CaptureFixture) -> None:
+    from course_utils.cli import grading
+
+    assert list(grading._bar(iter("ab"), 2)) == ["a", "b"]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from course_utils.grading import pool, term
+from course_utils.grading.gradebook import Gradebook, GradebookFailed
 from course_utils.grading.official import Chapter
 from course_utils.grading.pool import Job, Setup
 
@@ -111,5 +112,38 @@ def test_a_run_that_was_stopped_goes_on(
     (tmp_path / "autograded" / "student 2" / short.name).mkdir(parents=True)
     report = term.grade_term(submitted, tmp_path, chapters)
     assert (len(report.graded), report.before, report.foreign) == (1, 1, ["student 2/02_gans"])
+    assert not report.late, "where there is no deadline, nobody is late"
+
+    # a deadline, and nbgrader's penalty for who misses it; times that are none; a submission that cannot be read any more
+    from nbgrader.api import Gradebook as Database
+
+    with Database(f"sqlite:///{tmp_path / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_assignment(short.name, duedate="2027-01-15 23:59:00 UTC")
+    config = tmp_path / "nbgrader_config.py"
+    assert "answers" in config.read_text("utf-8"), "for nbgrader's own commands"
+    config.write_text('c = get_config()\nc.LateSubmissionPlugin.penalty_method = "zero"\n', "utf-8")
+    for student, stamp in (("0", "2027-01-17 01:04:00 UTC"), ("1", "2027-01-15 23:00:00 UTC")):
+        (submitted / f"student {student}" / short.name / "timestamp.txt").write_text(stamp)
+    (submitted / "student 2" / short.name / "timestamp.txt").symlink_to("/etc/passwd")
     report = term.grade_term(submitted, tmp_path, chapters, force=True)
     assert [row["by tests"] for row in report.graded] == [3, 1, 3] and not report.failed
+    assert report.late == ["student 0/02_gans (1 d 1 h 05 min)"]
+    rows = {row["student"]: row for row in Gradebook(tmp_path).rows()}
+    assert [(rows[f"student {n}"]["score"], rows[f"student {n}"]["late_penalty"]) for n in range(3)] == [
+        (0, 3),
+        (1, 0),
+        (3, 0),
+    ]
+    assert config.read_text("utf-8").endswith('"zero"\n'), "what the instructor wrote stays"
+    assert json.loads((tmp_path / "nbgrader_config.json").read_text())["CourseDirectory"] == {
+        "submitted_directory": "answers"
+    }
+    noted = {record["student"]: record["notes"] for record in term.records(tmp_path)}
+    assert "timestamp.txt holds no time such as" in noted["student 2"][0] and not noted["student 0"]
+    (tmp_path / "records" / "student 1" / f"{short.name}.json").write_text('{"state": "wh')
+    monkeypatch.setattr(term.pool, "run_here", lambda setup, jobs, workers: [(job, ValueError("odd")) for job in jobs])
+    report = term.grade_term(submitted, tmp_path, chapters)
+    assert report.failed == ["student 1/02_gans: odd"], "half a record counts as none"
+    config.write_text("c = get_config(\n")
+    with pytest.raises(GradebookFailed, match="nbgrader_config.py cannot be read .SyntaxError"):
+        term.grade_term(submitted, tmp_path, chapters, force=True)

@@ -158,7 +158,7 @@ def test_a_term(
     (downloads / "class.zip").write_bytes(archive.getvalue())
     for path in (*folder.iterdir(), downloads / "turingalan_44_901_01_gan-2.ipynb"):
         when = "2027-01-15 23:58" if path.parent == folder else "2027-01-16 02:04"
-        os.utime(path, [datetime.datetime.fromisoformat(f"{when}+00:00").timestamp()] * 2)
+        os.utime(path, (datetime.datetime.fromisoformat(f"{when}+00:00").timestamp(),) * 2)
 
     page.run("course collect downloads --to term")
     page.run("course collect downloads --to term")  # what is there already may come again
@@ -170,9 +170,7 @@ def test_a_term(
     # graded, with a test that nobody can pass
     capsys.readouterr()
     page.run("course grade term/submitted -j 2")
-    assert (
-        "handed in after the deadline: turingalan/02_gans (0 d".replace("0 d", "2 h 05 min)") in capsys.readouterr().out
-    )
+    assert "handed in after the deadline: turingalan/02_gans (2 h 05 min)" in capsys.readouterr().out
     with open(term / "grades.csv", encoding="utf-8") as file:
         late = {(row["student"], row["chapter"]): int(row["late_seconds"]) for row in csv.DictReader(file)}
     assert {key for key, seconds in late.items() if seconds} == {("turingalan", "02_gans")}
@@ -225,9 +223,9 @@ def test_a_term(
     assert (term / "grades.csv").read_text() == "edited by hand" and "edited by hand" in capsys.readouterr().out
 
     # what the student gets: hidden tests by what they test, and nothing that runs
-    page = (term / "feedback" / "turingalan" / "02_gans" / "01_gan.html").read_text("utf-8")
-    assert "This is V itself" in page and "a discriminator that is sure and right" in page
-    assert "hidden=True" not in page and "BEGIN HIDDEN" not in page
+    handed_back = (term / "feedback" / "turingalan" / "02_gans" / "01_gan.html").read_text("utf-8")
+    assert "This is V itself" in handed_back and "a discriminator that is sure and right" in handed_back
+    assert "hidden=True" not in handed_back and "BEGIN HIDDEN" not in handed_back
     assert "<script>alert" not in feedback.read_text("utf-8")
 
     # who is alike, and nbgrader's own export from the same folder

@@ -93,7 +93,7 @@ def test_without_a_sandbox_when_told_so(
     assert "files beside the notebooks: data/numbers.json, helper.py" in notes["ada"]
     assert {path.name for path in tmp_path.iterdir()} - {"course", "submitted"} == {
         "answers", "autograded", "feedback", "gradebook.db", "grades.csv", "nbgrader_config.py", "questions.csv",
-        "records", "similarity.csv", "source"
+        "records", "release", "similarity.csv", "source"
     }  # fmt: skip
 
 
