@@ -1,6 +1,7 @@
 """Chapter 05, first part: transformers that read and write texts, and one that reads pictures."""
 
 from course_utils.language.bert import BERT, BERTConfig
+from course_utils.language.corruption import corrupt_spans, corrupt_tokens
 from course_utils.language.generation import beam_search, generate
 from course_utils.language.gpt2 import GPT2, GPT2Config
 from course_utils.language.t5 import T5, T5Config
@@ -18,5 +19,7 @@ __all__ = [
     "ViT",
     "ViTConfig",
     "beam_search",
+    "corrupt_spans",
+    "corrupt_tokens",
     "generate",
 ]

@@ -12,19 +12,19 @@ Paper: Devlin, Chang, Lee & Toutanova, "BERT: pre-training of deep bidirectional
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.hub import HubModel, config_coders, load_weights, read_transformers, renamed
+from course_utils.language.corruption import IGNORED
 from course_utils.layers.attention import Attention, check_length, check_mask
 from course_utils.layers.embeddings import TokenEmbedding
 from course_utils.layers.transformer import MLP
 
 EPS = 1e-12  # of the layer norms
-IGNORED = -100  # a label that is no label
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class BERT(nn.Module, HubModel, coders=config_coders(BERTConfig)):
         self.follows = nn.Linear(width, 2) if config.next_sentence else None
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
+                nn.init.normal_(module.weight, std=0.02)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
@@ -151,7 +151,7 @@ class BERT(nn.Module, HubModel, coders=config_coders(BERTConfig)):
         """-log p(token) in nats, a mean over the chosen places; with `next_sentence_labels` plus that of these: a scalar (section 3.1).
 
         Args:
-            input_ids, labels: (batch, n), as `corrupt` makes them; labels are -100 where nothing was chosen.
+            input_ids, labels: (batch, n), as `corruption.corrupt_tokens` makes them; labels are -100 where nothing was chosen.
             next_sentence_labels: (batch,) int64, 0 where the second sentence follows the first, 1 where it is from elsewhere.
         """
         features = self.encode(input_ids, attention_mask, token_type_ids)
@@ -178,49 +178,6 @@ class BERT(nn.Module, HubModel, coders=config_coders(BERTConfig)):
         model = cls(published_config(settings, next_sentence="cls.seq_relationship.weight" in weights))
         load_weights(model, own_names(weights), source)
         return model.eval()
-
-
-class Corrupted(NamedTuple):
-    """A text for BERT to mend, both (batch, n) int64."""
-
-    input_ids: Tensor  # with masks and random tokens in the chosen places
-    labels: Tensor  # what stood in the chosen places, -100 elsewhere
-
-
-def corrupt(
-    input_ids: Tensor,
-    noise: Tensor,
-    *,
-    vocab_size: int,
-    mask_token_id: int,
-    keep: Tensor | None = None,
-    rate: float = 0.15,
-) -> Corrupted:
-    """Masked-language-model corruption: of the chosen tokens 80 % become a mask, 10 % a random token, 10 % stay (section 3.1, appendix A.1).
-
-    Args:
-        input_ids: (batch, n) int64.
-        noise: (3, batch, n) uniform in [0, 1): chosen or not, what becomes of a chosen one, and which random token.
-        vocab_size: random tokens lie in [0, vocab_size).
-        mask_token_id: of the mask.
-        keep: (batch, n) bool, True at tokens that are never chosen: padding, [CLS], [SEP].
-        rate: share of tokens that are chosen.
-
-    Raises:
-        ValueError: if the noise has another shape.
-    """
-    if noise.shape != (3, *input_ids.shape):
-        raise ValueError(
-            f"noise must be (3, *{tuple(input_ids.shape)}), three numbers a token, got {tuple(noise.shape)}"
-        )
-    chosen = noise[0] < rate
-    if keep is not None:
-        chosen = chosen & ~keep
-    masked = chosen & (noise[1] < 0.8)
-    random = chosen & (noise[1] >= 0.8) & (noise[1] < 0.9)
-    random_ids = (noise[2] * vocab_size).long()
-    corrupted = torch.where(random, random_ids, input_ids.masked_fill(masked, mask_token_id))
-    return Corrupted(corrupted, input_ids.masked_fill(~chosen, IGNORED))
 
 
 RENAMED = (

@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_transformers, renamed
+from course_utils.language.corruption import IGNORED
 from course_utils.layers.attention import causal_mask, check_length, check_mask
 from course_utils.layers.caching import Cache
 from course_utils.layers.embeddings import TokenEmbedding
 from course_utils.layers.transformer import PreNormLayer
 
 EPS = 1e-5  # of the layer norms
-IGNORED = -100  # a label that is no label
 
 
 @dataclass(frozen=True)

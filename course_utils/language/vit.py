@@ -95,12 +95,12 @@ class ViT(nn.Module, HubModel, coders=config_coders(ViTConfig)):
         return F.cross_entropy(self(images).float(), labels)
 
     def _initialize(self) -> None:
-        """Small normal numbers, cut off at two standard deviations; the classes start out equally likely."""
+        """Small normal numbers; the classes start out equally likely."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
-                nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
+                nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
-        nn.init.trunc_normal_(self.positions, std=0.02, a=-0.04, b=0.04)
+        nn.init.normal_(self.positions, std=0.02)
         nn.init.zeros_(self.head.weight)
 
     @classmethod

@@ -1,12 +1,10 @@
-"""BERT against transformers; masked-language-model corruption by its shares and by hand."""
+"""BERT against transformers."""
 
 import pytest
 import torch
 import transformers
 
-from course_utils import layers, runtime
 from course_utils.language import BERT, BERTConfig
-from course_utils.language.bert import corrupt
 from course_utils.layers.attention import attention_maps
 
 from .conftest import close, compare_gradients, ids
@@ -98,37 +96,3 @@ def test_errors_name_what_is_wrong():
         model(ids(2, 3), torch.ones(2, 1, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="token_type_ids must have the shape"):
         model(ids(2, 3), token_type_ids=torch.zeros(2, 4, dtype=torch.int64))
-
-
-# --- corruption -------------------------------------------------------------------------------------------------------
-
-
-def test_shares_of_corruption():
-    text = ids(500, 200, vocab_size=1000)
-    noise = layers.draw_uniform((3, *text.shape), runtime.generator(0))
-    keep = torch.zeros(text.shape, dtype=torch.bool)
-    keep[:, ::10] = True
-    corrupted = corrupt(text, noise, vocab_size=1000, mask_token_id=1, keep=keep)
-    chosen = corrupted.labels != -100
-    assert corrupted.labels[chosen].equal(text[chosen])
-    assert not chosen[keep].any()
-    assert corrupted.input_ids[~chosen].equal(text[~chosen])
-    assert chosen[~keep].float().mean() == pytest.approx(0.15, abs=0.005)
-    masked = corrupted.input_ids[chosen] == 1
-    changed = corrupted.input_ids[chosen] != text[chosen]
-    assert masked.float().mean() == pytest.approx(0.8, abs=0.01)
-    assert (changed & ~masked).float().mean() == pytest.approx(0.1, abs=0.01)
-    random = corrupted.input_ids[chosen][changed & ~masked]
-    assert 0 <= random.min() < 50 and 950 < random.max() < 1000
-    assert random.float().mean() == pytest.approx(500, abs=20)
-
-
-def test_corruption_by_hand():
-    text = torch.tensor([[10, 11, 12, 13, 14]])
-    noise = torch.tensor([[[0.1, 0.1, 0.1, 0.15, 0.1]], [[0.79, 0.8, 0.9, 0.0, 0.0]], [[0.0, 0.999, 0.5, 0.5, 0.5]]])
-    keep = torch.tensor([[False, False, False, False, True]])
-    corrupted = corrupt(text, noise, vocab_size=20, mask_token_id=3, keep=keep)
-    assert corrupted.input_ids.tolist() == [[3, 19, 12, 13, 14]]
-    assert corrupted.labels.tolist() == [[10, 11, 12, -100, -100]]
-    with pytest.raises(ValueError, match="three numbers a token"):
-        corrupt(text, noise[:2], vocab_size=20, mask_token_id=3)

@@ -1,17 +1,14 @@
-"""T5 against transformers: first version, version 1.1, and 1.1 as its authors publish it, with an output layer of its own; span corruption."""
+"""T5 against transformers: first version, version 1.1, and 1.1 as its authors publish it, with an output layer of its own."""
 
 import json
 
 import pytest
 import torch
 import transformers
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from course_utils import layers, runtime
 from course_utils.language import T5, T5Config
-from course_utils.language.t5 import corrupt_spans, distance_buckets, random_parts, shifted, span_counts
+from course_utils.language.t5 import distance_buckets, shifted
 from course_utils.layers.attention import attention_maps
 
 from .conftest import close, compare_gradients, ids
@@ -143,52 +140,3 @@ def test_errors_name_what_is_wrong():
         model(ids(2, 5), ids(2, 3), torch.ones(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"\[0, 99\)"):
         model(ids(2, 5), torch.full((2, 3), 99))
-
-
-# --- span corruption --------------------------------------------------------------------------------------------------
-
-SENTINELS = torch.arange(999, 899, -1)
-
-
-def restored(inputs: list[int], outputs: list[int], end: int) -> list[int]:
-    """The text from which a task was made."""
-    sentinels = set(SENTINELS.tolist())
-    spans: dict[int, list[int]] = {}
-    for token in outputs[:-1]:
-        if token in sentinels:
-            spans[token] = []
-        else:
-            spans[next(reversed(spans))].append(token)
-    assert inputs[-1] == outputs[-1] == end
-    return [piece for token in inputs[:-1] for piece in (spans[token] if token in sentinels else [token])]
-
-
-@given(st.integers(2, 80), st.integers(0, 10_000), st.sampled_from([0.15, 0.5, 0.9]), st.sampled_from([1.0, 3.0]))
-def test_spans_can_be_put_back(length, seed, rate, mean_span):
-    text = ids(4, length, vocab_size=100, seed=seed)
-    noise = layers.draw_uniform(text.shape, runtime.generator(seed))
-    task = corrupt_spans(text, noise, sentinel_ids=SENTINELS, end_token_id=1, rate=rate, mean_span=mean_span)
-    hidden, spans = span_counts(length, rate, mean_span)
-    assert task.input_ids.shape == (4, length - hidden + spans + 1)
-    assert task.labels.shape == (4, hidden + spans + 1)
-    for inputs, outputs, original in zip(task.input_ids.tolist(), task.labels.tolist(), text.tolist(), strict=True):
-        assert restored(inputs, outputs, 1) == original
-        used = [token for token in inputs if token >= 900]
-        assert used == SENTINELS[:spans].tolist()
-
-
-def test_spans_are_everywhere_and_of_the_length_asked_for():
-    hidden, spans = span_counts(200)
-    assert (hidden, spans) == (30, 10)
-    parts = random_parts(layers.draw_uniform((20_000, 6), runtime.generator(0)), 3)
-    assert (parts.sum(dim=1) == 6).all() and parts.min() == 1
-    cases, counts = parts.unique(dim=0, return_counts=True)
-    assert len(cases) == 10  # ways to write 6 as a sum of three positive numbers
-    assert (counts / 20_000 - 0.1).abs().max() < 0.01
-
-
-def test_impossible_spans_are_refused():
-    with pytest.raises(ValueError, match="10 spans need as many sentinels, got 3"):
-        corrupt_spans(ids(1, 200), torch.rand(1, 200), sentinel_ids=SENTINELS[:3], end_token_id=1)
-    with pytest.raises(ValueError, match="two tokens or more"):
-        corrupt_spans(ids(1, 1), torch.rand(1, 1), sentinel_ids=SENTINELS, end_token_id=1)
