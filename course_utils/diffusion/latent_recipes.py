@@ -34,7 +34,7 @@ NOTEBOOK = "04_diffusion/03_latent_diffusion"
 NUM_LABELS = len(SHAPES) + 1  # of a label map: the background, and each shape
 
 AUTOENCODER = AutoencoderKLConfig(widths=(24, 48, 48), num_groups=8, kl_weight=0.01)
-"""32 x 32 pixels of 3 numbers to 8 x 8 places of 4: a twelfth. Its KL weight is larger than the paper's 1e-6, so that near latents mean near pictures."""
+"""32 x 32 pixels of 3 numbers to 8 x 8 places of 4: a twelfth. The KL weighs more than the paper's 1e-6: near latents shall mean near pictures."""
 
 LATENT_DIFFUSION = DiffusionConfig(prediction_type="v_prediction")
 """The process in the latents. They have no largest value at which a guess could be clipped."""
@@ -328,7 +328,8 @@ LDM_SCENES_LAYOUT = Recipe(
     ),
     minutes=40,
     about="Scenes to a label map, which says shapes, sizes and places; colours are free. The map is joined to the noisy latents as seven channels. "
-    "Drawn by DDIM in 25 steps. `layout_ratio` is the share of pictures whose whole layout is read right, over that of real scenes sent through the autoencoder.",
+    "Drawn by DDIM in 25 steps. `layout_ratio` is the share of pictures whose whole layout is read right, over that of real scenes sent through "
+    "the autoencoder.",
 )
 
 LATENT_RECIPES: tuple[Recipe, ...] = (AUTOENCODER_KL_SCENES, LDM_SCENES_LAYOUT)

@@ -7,11 +7,16 @@ from course_utils.checks.diffusion.ddpm import (
     loss_of_a_network,
     posterior_mean,
 )
+from course_utils.checks.diffusion.latent import cross_attention, join, latent_scale, loss_of_two_networks
 
 __all__ = [
     "add_noise",
     "ancestral_step",
     "cosine_schedule",
+    "cross_attention",
+    "join",
+    "latent_scale",
     "loss_of_a_network",
+    "loss_of_two_networks",
     "posterior_mean",
 ]
