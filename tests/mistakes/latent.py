@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 def loss_of_two_networks(encoder_weight, weight, images, noise, timesteps, alphas_cumprod, scaling_factor):
     def encode(images):
-        return F.conv2d(images, encoder_weight, stride=2)
+        return torch.tanh(F.conv2d(images, encoder_weight, stride=2))
 
     def network(noisy, timesteps):
         features = torch.cat([noisy.flatten(1), timesteps[:, None] / 10], dim=1)
@@ -265,7 +265,7 @@ with torch.no_grad():
         ),
         (
             _loss("with torch.no_grad():\n    latents = encode(images * scaling_factor)\na = alphas_cumprod[timesteps].view(-1, 1, 1, 1)\nnoisy = a.sqrt() * latents + (1 - a).sqrt() * noise\nreturn F.mse_loss(network(noisy, timesteps), a.sqrt() * noise - (1 - a).sqrt() * latents)"),
-            "You scale the latents",
+            "You scale the pictures, before",
         ),
         (
             _loss(ENCODED + "noisy = a.sqrt() * latents + (1 - a).sqrt() * noise\nreturn F.mse_loss(network(noisy, timesteps / len(alphas_cumprod)), a.sqrt() * noise - (1 - a).sqrt() * latents)"),

@@ -361,7 +361,7 @@ def _of_two_networks(latent_loss: Loss) -> Callable[..., Tensor]:
         encoder_weight: Tensor, weight: Tensor, images: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor, scale: float
     ) -> Tensor:  # fmt: skip
         def encode(images: Tensor) -> Tensor:
-            return F.conv2d(images, encoder_weight, stride=2)
+            return torch.tanh(F.conv2d(images, encoder_weight, stride=2))
 
         def network(noisy: Tensor, timesteps: Tensor) -> Tensor:
             features = torch.cat([noisy.flatten(1), timesteps[:, None] / 10], dim=1)
