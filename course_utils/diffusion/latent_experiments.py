@@ -396,7 +396,7 @@ def _conditions_figure(rows: list[Row]) -> "Figure":
 
 CONDITIONING = Experiment(
     name="ldm-conditions",
-    question="Told a class, a layout, a small picture or half of one, in which attributes does a drawn scene agree with the one behind the condition?",
+    question="Told a class, a layout, a small picture or half of one, which attributes has a drawn scene from the one behind the condition?",
     notebook=NOTEBOOK,
     grid=tuple({"told": told, "seed": seed} for told in CONDITIONS for seed in range(3)),
     run=_conditions_run,

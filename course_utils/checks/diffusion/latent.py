@@ -443,7 +443,7 @@ def _asked(draw: Draw, steps: int, batch: int, channels: int, height: int, width
         draw.normal(batch, latents, height // 2, width // 2),
         draw.uniform(steps).argsort()[:batch],
         torch.exp(-0.1 - 2.2 * shares.cumsum(0) / shares.sum()),
-        0.3 + draw.uniform(1).item(),
+        1.5 + draw.uniform(1).item(),
     )
 
 
