@@ -31,6 +31,7 @@ from course_utils.layers.attention import modern_names
 from course_utils.layers.latent_autoencoder import LatentDecoder, LatentEncoder
 from course_utils.training import Player
 
+NARROW = -6.0  # log-variance with which q(z|x) begins: noise as wide as the latents would hide from the decoder what the encoder says
 SCALE_RATE = 0.02  # by which the scale follows that of a batch, while an autoencoder is trained
 
 
@@ -102,6 +103,7 @@ class AutoencoderKL(nn.Module, HubModel, coders=config_coders(AutoencoderKLConfi
         sizes = (config.widths, config.num_blocks, config.num_groups, config.mid_attention)
         self.encoder = LatentEncoder(config.in_channels, 2 * latents, *sizes)
         self.quant_conv = nn.Conv2d(2 * latents, 2 * latents, 1)
+        nn.init.constant_(self.quant_conv.bias[latents:], NARROW)
         self.post_quant_conv = nn.Conv2d(latents, latents, 1)
         self.decoder = LatentDecoder(latents, config.in_channels, *sizes)
         self.register_buffer("scaling_factor", torch.ones(()))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_utils import runtime
+from course_utils import runtime, scale
 from course_utils.autoencoders.recipes import generator_quality, scene_quality
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import SHAPES, SceneRecords, render
@@ -315,7 +315,7 @@ LDM_SCENES_LAYOUT = Recipe(
     data="scenes, as latents of autoencoder-kl-scenes, with their label maps",
     model=lambda: UNet(NETWORK),
     players=layout_player,
-    loader=lambda: loader(EncodedScenes(ENCODED), 64),
+    loader=lambda: loader(EncodedScenes(scale(smoke=500, cpu=ENCODED, gpu=ENCODED)), 64),
     steps={"smoke": 3, "cpu": 4_500, "gpu": 60_000},
     metrics=_layout_metrics,
     targets={"layout_ratio": Target(at_least=0.95)},

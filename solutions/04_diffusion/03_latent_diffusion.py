@@ -567,7 +567,7 @@ if runtime.scale_name() == "gpu":
     except OfflineError as error:
         print(f"No network, so no published weights here ({str(error).split(':')[0]}).")
 else:
-    print(f"Published weights are fetched at scale gpu; this is scale {'smoke or cpu' if not torch.cuda.is_available() else runtime.scale_name()}.")
+    print(f"Published weights are fetched at scale gpu; this is scale {runtime.scale_name()}.")
 
 # %% [markdown]
 # ## Questions
