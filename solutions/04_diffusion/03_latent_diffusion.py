@@ -97,12 +97,11 @@ rebuilt = recipes.decoded(autoencoder, latents)
 channels = F.interpolate(latents[few].transpose(0, 1).flatten(0, 1)[:, None] / 3, scale_factor=4.0)  # (4 * 10, 1, 32, 32), one row a channel
 plots.show(
     plots.image_grid(
-        {"scene": held_out["image"][few], "latents,\nfour channels": channels.expand(-1, 3, -1, -1), "decoded": rebuilt[few]}, columns=10
+        {"scene": held_out["image"][few], "latents": channels.expand(-1, 3, -1, -1), "decoded": rebuilt[few]}, columns=10
     ),
     alt="A row of ten scenes; four rows of coarse grey pictures of 8 by 8 squares, in which the places of the shapes can be made out; and a row of decoded scenes, which look like the first row.",
 )
-numbers = {"a picture": held_out["image"][0].numel(), "its latents": latents[0].numel()}
-print(", ".join(f"{name} has {count:,} numbers" for name, count in numbers.items()), f"; PSNR of what comes back {psnr(rebuilt, held_out['image']).mean():.1f} dB")
+print(f"{held_out['image'][0].numel():,} numbers a picture, {latents[0].numel():,} in its latents; PSNR of what comes back {psnr(rebuilt, held_out['image']).mean():.1f} dB")
 
 # %% [markdown]
 # Latents are still a picture of the scene, small and in four strange colours. That is why convolutions, U-Nets and label maps still make sense there. What the autoencoder reached, on held-out scenes:
@@ -445,10 +444,10 @@ widgets.explorer(
 )  # fmt: skip
 
 # %%
-asked = [("large circle", "nothing", "nothing", "nothing"), ("large star", "small heart", "nothing", "nothing"), ("large star", "small heart", "large cross", "small triangle"),
-         ("small square", "small square", "small square", "small square"), ("nothing", "nothing", "nothing", "nothing")]  # fmt: skip
+asked = {"a circle": ("large circle", "nothing", "nothing", "nothing"), "star, heart": ("large star", "small heart", "nothing", "nothing"),
+         "four shapes": ("large star", "small heart", "large cross", "small triangle"), "four squares": ("small square",) * 4, "nothing": ("nothing",) * 4}  # fmt: skip
 plots.show(
-    plots.image_grid({"\n".join(word for word in choices if word != "nothing") or "nothing": painted(*choices, 3, "reference") for choices in asked}, columns=4, zoom=1.2),
+    plots.image_grid({name: painted(*choices, 3, "reference") for name, choices in asked.items()}, columns=4, zoom=1.2),
     alt="Five rows of four pictures, one row for each hand-made layout: a large circle; a star and a heart; four different shapes; four small squares; and nothing, which never occurs in training. Within a row shapes and places stay, colours and grounds differ.",
 )
 
@@ -463,16 +462,16 @@ wide = 5.5
 wrong, wrong_history = train_to_layout("unscaled", wide * factor)
 spoiled = {
     "reference": drawn["reference"],
-    "decoded 5.5 times\ntoo small": draw(reference, layout[few], wide * factor),
-    "decoded 5.5 times\ntoo large": draw(reference, layout[few], factor / wide),
+    "decoded\ntoo small": draw(reference, layout[few], wide * factor),
+    "decoded\ntoo large": draw(reference, layout[few], factor / wide),
     "yours": drawn["yours"],
-    "trained unscaled": draw(wrong, layout, wide * factor),
+    "trained\nunscaled": draw(wrong, layout, wide * factor),
 }
 plots.show(
     plots.image_grid({name: images[few] for name, images in spoiled.items()}, columns=10),
     alt="Five rows of ten pictures: of the reference; of the reference with latents that reach the decoder too small; and too large; of your network; and of the same network trained on latents without their scale.",
 )
-broken = recipes.layout_scores(spoiled["trained unscaled"], records)
+broken = recipes.layout_scores(spoiled["trained\nunscaled"], records)
 plots.table(
     [{"training": name, "layout right": row["layout_right"], "shapes": row["shape"], "sizes": row["size"]} for name, row in (("scaled", scores["yours"]), ("unscaled", broken))],
     caption=f"{len(layout)} held-out layouts, as above",
