@@ -119,7 +119,7 @@ def of_lucidrains(compiled: bool) -> tuple[nn.Module, Work, Work]:
 
     torch.manual_seed(0)
     wanted, multiples = parameters(ours(False)[0]), tuple(width // WIDTHS[0] for width in WIDTHS)
-    sizes = range(WIDTHS[0] // 2, 2 * WIDTHS[0], 8)
+    sizes = range(WIDTHS[0] // 2, 2 * WIDTHS[0], 4)
     width = min(sizes, key=lambda dim: abs(parameters(Unet(dim, dim_mults=multiples)) - wanted))
     network = on_device(Unet(width, dim_mults=multiples))
     made = on_device(
