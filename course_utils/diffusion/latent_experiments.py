@@ -20,6 +20,7 @@ from course_utils.diffusion.dit import DiT, DiTConfig
 from course_utils.diffusion.latent_diffusion import AutoencoderKL, LatentDiffusion, concatenate
 from course_utils.diffusion.latent_recipes import (
     AUTOENCODER_KL_SCENES,
+    CHUNK,
     LATENT_DIFFUSION,
     NETWORK,
     NOTEBOOK,
@@ -30,9 +31,9 @@ from course_utils.diffusion.latent_recipes import (
     encoded,
     layout_scores,
     one_hot_map,
+    process,
     scenes_with_layouts,
 )
-from course_utils.diffusion.recipes import CHUNK, process
 from course_utils.diffusion.samplers import DDIM, sample
 from course_utils.diffusion.schedules import inference_timesteps
 from course_utils.diffusion.unet import UNet, UNetConfig
@@ -358,7 +359,7 @@ def _conditions_run(told: str, seed: int) -> dict[str, float]:
     scenes = one_object("train", scale(smoke=64, cpu=8_000, gpu=40_000))
     given = condition.of and condition.of(scenes)
     network = condition.network()
-    asked, made = asking(network, condition), process(LATENT_DIFFUSION)
+    asked, made = asking(network, condition), process()
     data = Conditioned(encoded(model, scenes["image"]), given)
     train(network, asked, made, data, scale(smoke=2, cpu=500, gpu=10_000), seed)
     count = scale(smoke=16, cpu=300, gpu=2000)

@@ -11,7 +11,7 @@ from course_utils import runtime, scale
 from course_utils.autoencoders.recipes import generator_quality, scene_quality
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import SHAPES, SceneRecords, render
-from course_utils.diffusion.ddpm import DiffusionConfig
+from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion
 from course_utils.diffusion.latent_diffusion import (
     AutoencoderKL,
     AutoencoderKLConfig,
@@ -19,7 +19,6 @@ from course_utils.diffusion.latent_diffusion import (
     autoencoder_players,
     concatenate,
 )
-from course_utils.diffusion.recipes import CHUNK, process
 from course_utils.diffusion.samplers import DDIM, sample
 from course_utils.diffusion.schedules import inference_timesteps
 from course_utils.diffusion.unet import UNet, UNetConfig
@@ -48,6 +47,12 @@ NETWORK = UNetConfig(
 ENCODED = 30_000  # scenes whose latents are computed before a diffusion model learns them
 GALLERY = 5000  # training scenes that drawn ones are compared with
 STEPS = 25  # of the sampler
+CHUNK = 250  # pictures that a network sees at once where it is measured
+
+
+def process(config: DiffusionConfig = LATENT_DIFFUSION) -> GaussianDiffusion:
+    """The forward process in the latents, on the best device."""
+    return GaussianDiffusion(config).to(runtime.device())
 
 
 # --- the autoencoder --------------------------------------------------------------------------------------------------
@@ -206,7 +211,7 @@ def joined(network: UNet) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 def layout_player(network: UNet, learning_rate: float = 1e-3, ema_decay: float = 0.998) -> Player:
     """A network that learns to denoise latents, each with its layout; batches as `EncodedScenes` makes them."""
-    made = process(LATENT_DIFFUSION)
+    made = process()
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         latents = batch["latents"]
@@ -230,7 +235,7 @@ def drawn_to_layout(
     Args:
         model: that decodes; by default `autoencoder-kl-scenes`.
     """
-    device, made, config = next(network.parameters()).device, process(LATENT_DIFFUSION), network.config
+    device, made, config = next(network.parameters()).device, process(), network.config
     path = made.path(inference_timesteps(made.config.num_train_timesteps, num_inference_steps))
     latent = LatentDiffusion(model or autoencoder(), network)
     noise = draw_normal((len(layout), config.out_channels, config.image_size, config.image_size), generator, device)

@@ -47,7 +47,6 @@ from course_utils.diffusion import (
     sample,
 )
 from course_utils.diffusion import latent_recipes as recipes
-from course_utils.diffusion.recipes import process
 from course_utils.layers import draw_normal
 from course_utils.layers.attention import Attention
 from course_utils.metrics import psnr
@@ -254,7 +253,7 @@ def loss_of_two_networks(
 # `with torch.no_grad():` around the first step only. `alphas_cumprod[timesteps].view(-1, 1, 1, 1)` is one number a picture.
 # </details>
 #
-# *Stuck? The course's own: `latent_loss = lambda encode, network, images, noise, timesteps, table, scale: process(recipes.LATENT_DIFFUSION).loss(network, encode(images).detach() * scale, noise, timesteps)` (for the cosine table of 1,000 steps).*
+# *Stuck? The course's own: `latent_loss = lambda encode, network, images, noise, timesteps, table, scale: recipes.process().loss(network, encode(images).detach() * scale, noise, timesteps)` (for the cosine table of 1,000 steps).*
 
 # %% nbgrader={"grade": false, "grade_id": "latent-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def latent_loss(encode, network, images: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, scaling_factor: float) -> Tensor:
@@ -320,7 +319,7 @@ check.join(join, hidden=True)
 # Your loss, your way to join, a small U-Net on 8 × 8 places, the shipped autoencoder. Each batch of scenes is encoded on the way.
 
 # %%
-table = process(recipes.LATENT_DIFFUSION).alphas_cumprod  # the cosine schedule, 1,000 steps
+table = recipes.process().alphas_cumprod  # the cosine schedule, 1,000 steps
 
 
 def encode(images: Tensor) -> Tensor:
@@ -367,7 +366,7 @@ plots.show(
 @torch.inference_mode()
 def draw(network: nn.Module, layout: Tensor, factor: float, seed: int = 1) -> Tensor:
     """Pictures (batch, 3, 32, 32) on the CPU for layouts (batch, 7, 32, 32)."""
-    made = process(recipes.LATENT_DIFFUSION)
+    made = recipes.process()
     path = made.path(inference_timesteps(1000, scale(smoke=3, cpu=25, gpu=25)))
     noise = draw_normal((len(layout), 4, 8, 8), runtime.generator(seed), device)
     denoise = made.denoiser(lambda noisy, t, condition: network(join(noisy, condition), t), layout.to(device))
