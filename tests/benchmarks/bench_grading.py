@@ -1,9 +1,10 @@
 """Grading two hundred submissions.
 
 Submissions of a notebook of chapter 02 (two thirds right, one third with a mistake, every fiftieth hostile) graded with `course grade`
-on two processes, and a quarter of them on one: sandbox, official tests, nbgrader's gradebook and feedback. Beside it plain `nbgrader autograde` on a few of
-them, which runs the whole notebook in a kernel at scale smoke, without a sandbox; its time for all is extrapolated. `peak_mb` is the
-largest memory of the process that collects the results, in the first half of the run and in all of it: it should not grow.
+on two processes, and a quarter of them on one: sandbox, official tests, nbgrader's gradebook and feedback. Beside it plain
+`nbgrader autograde` on a few of them, which runs the whole notebook in a kernel at scale smoke, without a sandbox; its time for all
+is extrapolated. `peak_mb` is the largest memory of the process that collects the results, in the first half of the run and in all of it:
+it should not grow.
 """
 
 import json

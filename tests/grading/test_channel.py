@@ -19,7 +19,7 @@ def test_the_time_for_sending_does_not_end_the_wait_for_an_answer(tmp_path) -> N
     box._channel = mine
     late = threading.Timer(0.2, subjects.collect, args=(mine.makefile("rb"), lines))
     late.start()
-    with pytest.raises(OSError):
+    with pytest.raises(TimeoutError, match="does not read"):
         box._send(b"x" * 10_000_000)  # nobody reads it
     with pytest.raises(queue.Empty):
         lines.get(timeout=0.7)
