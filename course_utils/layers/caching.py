@@ -39,9 +39,10 @@ class KeyValues:
             return
         kept = []
         for old in (self._keys, self._values):
-            new = old.new_empty(len(rows), *old.shape[1:])
-            new[:, :, : self.length] = old[rows, :, : self.length]
-            kept.append(new)
+            chosen = old[:, :, : self.length].index_select(0, rows)
+            room = old if len(rows) == len(old) else old.new_empty(len(rows), *old.shape[1:])
+            room[:, :, : self.length] = chosen
+            kept.append(room)
         self._keys, self._values = kept
 
 
