@@ -196,7 +196,7 @@ def pieces_of(cells: Sequence[Cell], wanted: set[str]) -> list[tuple[str, str]]:
     needed = set(wanted)
     for cell in cells:
         if cell.is_solution:
-            needed |= _used(cell.source)
+            needed |= _used(cell.source) - _brought_along(cell.source)
     others = [
         (cell, statement)
         for cell in cells
@@ -223,6 +223,17 @@ def pieces_of(cells: Sequence[Cell], wanted: set[str]) -> list[tuple[str, str]]:
             kept = [line if any(a <= n <= b for a, b in spans) else "" for n, line in enumerate(lines, 1)]
             pieces.append((cell.name, "\n".join(kept) + "\n"))  # blank lines keep the numbers of the others
     return pieces
+
+
+def _brought_along(source: str) -> set[str]:
+    """The names that a cell imports or defines itself: another cell that binds one of them, a training loop say, is not needed for it."""
+    found: set[str] = set()
+    for node in (parsed(source) or ast.Module([], [])).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+    return found
 
 
 def _statements(cell: Cell) -> Iterable[tuple[int, int, set[str], set[str]]]:

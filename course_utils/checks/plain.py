@@ -68,6 +68,10 @@ def describe(value: Any) -> Any:
     return Unknown(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
 
 
+class TooLarge(ValueError):
+    """A value that no message can hold."""
+
+
 def _written(value: Any) -> Any:
     if isinstance(value, Seen):
         return {**_written(value.data), "device": value.device, "graph": value.requires_grad}
@@ -78,6 +82,8 @@ def _written(value: Any) -> Any:
     if type(value) is float:
         return value if math.isfinite(value) else {"kind": "float", "is": repr(value)}
     if isinstance(value, Tensor):
+        if value.numel() * value.element_size() > LIMIT:  # said before minutes go into writing it down
+            raise TooLarge(f"a tensor of {value.numel() * value.element_size() / 2**20:.0f} MiB")
         flat = value.detach().cpu().contiguous().reshape(-1)
         raw = (torch.view_as_real(flat).reshape(-1) if flat.is_complex() else flat).view(torch.uint8).numpy().tobytes()
         return {
@@ -102,6 +108,7 @@ def encode(value: Any) -> bytes:
 
     Raises:
         TypeError: if there is anything else in it.
+        TooLarge: for a tensor that alone takes more than `LIMIT`.
     """
     return json.dumps(_written(value), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 

@@ -15,15 +15,18 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from course_utils import runtime
 from course_utils.checks import perform, plain
 from course_utils.checks.perform import Answer, Description, Failure, Request
+
+START_SECONDS = 120.0  # for a process that imports torch, on a machine that is busy with something else
 
 
 class SubjectLost(Exception):
@@ -62,8 +65,8 @@ class Child:
     Each `load` gets a fresh copy of a process in which torch is already imported (by `fork`; on Windows a new process).
 
     Args:
-        seconds: time limit of one answer.
-        folder: the working folder of the process.
+        seconds: time limit of one answer, where `allow` sets no other.
+        folder: the working folder of the answers: they read files and import modules from there, as in a notebook.
         preload: names of modules to import once, where many answers use them.
 
     Attributes:
@@ -74,6 +77,7 @@ class Child:
         self.seconds = seconds
         self.folder = folder
         self.preload = preload
+        self._placed: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._loaded: object = None
@@ -119,7 +123,7 @@ class Child:
             self.allow(*self._until[1:])  # the start of a process is not the answer's fault
         self._loaded = pieces
         self.failures = {}
-        self._exchange({"do": "load"})
+        self._exchange({"do": "load", "folder": None if self.folder is None else str(self.folder)})
         for name, source in pieces:
             try:
                 result = self._exchange({"do": "run", "name": name, "source": source})
@@ -152,9 +156,26 @@ class Child:
         """From now on, all exchanges together may take `seconds`, for `what`: "this question", say."""
         self._until = (time.monotonic() + seconds, seconds, what)
 
+    def place(self, files: Mapping[str, bytes]) -> None:
+        """Let what is loaded from now on find `files` (content by relative path) in a working folder of its own."""
+        self._displace()
+        self._placed = tempfile.TemporaryDirectory(prefix="course-answer-", ignore_cleanup_errors=True)
+        self.folder = Path(self._placed.name)
+        for name, content in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    def _displace(self) -> None:
+        placed, self._placed = self._placed, None
+        if placed is not None:
+            placed.cleanup()
+            self.folder = None
+
     def end_answer(self) -> None:
         """Have done with the answer that is loaded: nothing of it goes on running."""
         self.close()
+        self._displace()
 
     def _renew(self) -> None:
         """Have a process that has loaded nothing yet."""
@@ -176,13 +197,17 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=self.folder,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
             start_new_session=True,
         )
         self._lines = queue.Queue()
         threading.Thread(target=collect, args=(self._process.stdout, self._lines), daemon=True).start()
-        if self._receive(120.0, "the import of torch") != "ready":
+        until, self._until = self._until, None  # the import of torch takes no time of the answer's
+        try:
+            ready = self._receive(START_SECONDS, "the import of torch")
+        finally:
+            self._until = until
+        if ready != "ready":
             self._lose(SubjectLost("the process for the answer did not start"))
 
     def _exchange(self, message: dict[str, Any]) -> Any:
@@ -208,12 +233,13 @@ class Child:
         self._process.stdin.flush()
 
     def _receive(self, seconds: float, what: str) -> Any:
-        left = seconds if self._until is None else self._until[0] - time.monotonic()
+        left = seconds
+        if self._until is not None:
+            until, seconds, what = self._until
+            left = until - time.monotonic()
         try:
-            line = self._lines.get(timeout=max(0.0, min(seconds, left)))
+            line = self._lines.get(timeout=max(0.0, left))
         except queue.Empty:
-            if self._until is not None and left < seconds:
-                _, seconds, what = self._until
             self._lose(
                 SubjectLost(f"it took more than {seconds:g} seconds for {what}: is there a loop that never ends?")
             )

@@ -7,6 +7,7 @@ forks: what the code breaks is gone with the fork.
 """
 
 import builtins
+import contextlib
 import importlib
 import linecache
 import os
@@ -28,7 +29,8 @@ def main() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     for module in sys.argv[1:]:
-        importlib.import_module(module)
+        with contextlib.suppress(Exception):  # it is missing for the answers, too
+            importlib.import_module(module)
     warmed = torch.zeros(1, requires_grad=True)
     torch.optim.SGD([warmed]).step()  # imports, at the first step, what takes a second
     _write(replies, "ready")
@@ -54,6 +56,9 @@ def serve(requests: BinaryIO, replies: BinaryIO, message: dict[str, Any]) -> Non
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module  # where a notebook's names live: dataclasses and inspect look there
     module.__dict__["__builtins__"] = builtins
+    if folder := message.get("folder"):
+        os.chdir(folder)
+        sys.path.insert(0, folder)  # a module beside the notebook can be imported, as in a kernel
     _reply(replies, message, None)
     while line := requests.readline():
         message = plain.decode(line)
@@ -92,7 +97,9 @@ def _reply(replies: BinaryIO, message: dict[str, Any], result: Any) -> None:
         line = plain.encode({"token": message["token"], "result": result})
     except (TypeError, RecursionError) as error:
         line = plain.encode({"token": message["token"], "result": _failed("TypeError", str(error))})
-    if len(line) > plain.LIMIT:
+    except plain.TooLarge:
+        line = b""
+    if not 0 < len(line) <= plain.LIMIT:
         text = f"what it returned takes more than {plain.LIMIT // 2**20} MiB"
         line = plain.encode({"token": message["token"], "result": _failed("OverflowError", text)})
     replies.write(line)

@@ -8,6 +8,11 @@ from typing import Any
 from course_utils.cli import output
 from course_utils.cli.names import Failure, UsageError, nearest, require
 
+EXPECTED = (
+    "a folder for each student, archives, or files whose names begin with the student's, with notebooks (.ipynb) in it"
+)
+LAYOUT = "STUDENT/CHAPTER/*.ipynb, as `course collect` makes it"
+
 
 def grade(
     submissions: Path, chapter: str | None, jobs: int, force: bool, unsafe: bool, dask: str | None, to: Path | None
@@ -19,9 +24,8 @@ def grade(
         Failure: where there is no sandbox, or no submission.
     """
     if not submissions.is_dir():
-        raise UsageError(
-            f"{submissions} is no folder; it should hold STUDENT/CHAPTER/*.ipynb, as `course collect` makes it"
-        )
+        what = "is a file" if submissions.exists() else "is not there"
+        raise UsageError(f"{submissions} {what}; give a folder that holds {LAYOUT}")
     if jobs < 1:
         raise UsageError(f"-j is {jobs}, but at least one process has to grade")
     require("nbgrader", "grade")
@@ -35,14 +39,19 @@ def grade(
         raise Failure(f"nothing was graded: {reason}")
     known = official.chapter_names()
     wanted = [nearest(chapter, known, "chapter")] if chapter else known
-    found, _ = term.find_submissions(submissions, wanted)
+    try:
+        found, left_out = term.find_submissions(submissions, wanted, known)
+    except OSError as error:
+        raise Failure(f"{submissions} cannot be read: {error.strerror}") from None
     if not found:
-        raise Failure(
-            f"no submission in {submissions}: it should hold STUDENT/CHAPTER/*.ipynb, as `course collect` makes it"
-        )
-    chapters = {name: official.read_chapter(name) for name in dict.fromkeys(one.chapter for one in found)}
+        asked = f" to {wanted[0]}" if chapter else ""
+        lines = [f"no submission{asked} in {submissions}: it should hold {LAYOUT}", *left_out[:20]]
+        raise Failure("\n  ".join(lines))
     results = (to or submissions.resolve().parent).resolve()
-    report = term.grade_term(submissions, results, chapters, workers=jobs, force=force, unsafe=unsafe,
+    if reason := term.why_not_there(submissions, results):
+        raise UsageError(f"nothing was graded: {reason}")
+    chapters = {name: official.read_chapter(name) for name in dict.fromkeys(one.chapter for one in found)}
+    report = term.grade_term(submissions, results, chapters, workers=jobs, known=known, force=force, unsafe=unsafe,
                              dask=dask or "", progress=_bar)  # fmt: skip
     output.show(report.graded, "Graded now")
     lines = [f"{len(report.graded)} graded now, {report.before} were graded before; results in {results}"]
@@ -54,6 +63,8 @@ def grade(
         lines.append(
             f"edited by hand, and so left as they are: {', '.join(report.kept_tables)}; --force overwrites them"
         )
+    if report.late:
+        lines.append(f"handed in after the deadline: {_few(report.late)}")
     lines += [f"left out: {line}" for line in report.left_out]
     lines += [f"could not be graded: {line}" for line in report.failed]
     print("\n".join(lines))
@@ -74,17 +85,27 @@ def collect(downloads: Path, to: Path, force: bool) -> int:
     """The sub-command.
 
     Raises:
-        UsageError: if there is no such folder.
+        UsageError: if there is no such folder, or what is collected would go into it.
+        Failure: if it holds nothing that could be collected.
     """
     if not downloads.is_dir():
-        raise UsageError(f"{downloads} is no folder")
+        what = "is a file: put it into a folder of its own" if downloads.exists() else "is not there"
+        raise UsageError(f"{downloads} {what}; give the folder with all that you downloaded from your platform")
+    target = to / "submitted"
+    if target.resolve().is_relative_to(downloads.resolve()):
+        raise UsageError(f"{target} lies in {downloads}, and would be collected itself next time: choose another --to")
+    if to.exists() and not to.is_dir():
+        raise UsageError(f"{to} is a file; --to names the folder of the term")
     from course_utils.grading import collect as sorting
     from course_utils.grading import official
 
     chapters = {name: official.read_chapter(name) for name in official.chapter_names()}
-    report = sorting.collect(downloads, to / "submitted", chapters, force)
+    report = sorting.collect(downloads, target, chapters, force)
+    if not report.rows and not report.kept:
+        lines = [f"nothing was collected from {downloads}: it should hold {EXPECTED}", *report.notes[:20]]
+        raise Failure("\n  ".join(lines))
     output.show(report.rows, "Collected")
     for line in report.notes:
         print(line)
-    print(f"{len(report.rows)} submissions in {to / 'submitted'}; next: `course grade {to / 'submitted'}`")
+    print(f"{len(report.rows)} submissions collected into {target}; next: `course grade {target}`")
     return 0 if report.rows else 1

@@ -134,7 +134,7 @@ def release(to: Path | None = None, chapter: Chapters = (), force: bool = False)
     Args:
         to: pack the student edition of the whole course into this folder, in place of writing notebooks/.
         chapter: with --to: hand out these chapters only, such as 01_autoencoders 02_gans.
-        force: with --to: replace what the folder holds.
+        force: with --to: replace the edition that the folder holds.
     """
     if to is None and (chapter or force):
         raise UsageError("--chapter and --force belong to --to FOLDER, which packs the student edition")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from course_utils import runtime
 from course_utils.cli import release
-from course_utils.cli.names import Failure, nearest
+from course_utils.cli.names import Failure, UsageError, nearest
 from course_utils.cli.notebooks import pairs
 
 FILES = ("LICENSE", "Makefile", "environment.yml", "pyproject.toml", "requirements.lock", "setup_environment.py")
@@ -30,18 +30,47 @@ def pack(to: Path, chapters: tuple[str, ...], force: bool, root: Path | None = N
         chapters: those that are handed out; all unless given.
 
     Raises:
-        Failure: if the folder holds something already (and `force` is not given), or an answer would get out.
-        UsageError: for an unknown chapter.
+        Failure: if the folder holds something already (and `force` is not given, or it is no packed course), if it cannot be
+            written, or if an answer would get out.
+        UsageError: for an unknown chapter, or a folder within the course's own.
     """
     root = root or runtime.repository()
     known = pairs(root / "solutions")
     names = list(dict.fromkeys(pair.text.parent.name for pair in known))
     wanted = [nearest(name, names, "chapter") for name in chapters] or names
-    if to.exists() and any(to.iterdir()) and not force:
-        raise Failure(f"{to} is not empty: choose another folder, or --force to replace what is in it")
+    _look_at(to, force, root)
+    made = release.generate([pair for pair in known if pair.text.parent.name in wanted])
+    try:
+        _write(to, made, wanted, root)
+    except OSError as error:
+        raise Failure(
+            f"{to} could not be written ({error.strerror or error}): free some space, or choose another folder"
+        ) from error
+    print(f"{sum(name.endswith('.ipynb') for name in made)} notebooks of {', '.join(wanted)}, packed into {to}")
+    return 0
+
+
+def _look_at(to: Path, force: bool, root: Path) -> None:
+    """Make sure that nothing is lost where the edition goes."""
+    if to.exists() and not to.is_dir():
+        raise UsageError(f"{to} is a file; --to names the folder for the student edition")
     if root.resolve().is_relative_to(to.resolve()):
         raise Failure(f"{to} holds the course itself: choose another folder")
-    made = release.generate([pair for pair in known if pair.text.parent.name in wanted])
+    for name in (*FOLDERS, "notebooks", "solutions", "tests"):
+        if to.resolve().is_relative_to((root / name).resolve()):
+            raise UsageError(f"{to} lies in the course's own folder {name}: choose another")
+    if not to.exists() or not any(to.iterdir()):
+        return
+    if not force:
+        raise Failure(f"{to} is not empty: choose another folder, or --force to replace the edition in it")
+    if not all((to / name).is_dir() for name in ("notebooks", "course_utils")):
+        raise Failure(
+            f"{to} is not empty, and holds no packed course that --force could replace: choose another folder"
+        )
+
+
+def _write(to: Path, made: dict[str, bytes], wanted: Sequence[str], root: Path) -> None:
+    """Put the edition together beside its place, then move it there; what else lies there, such as a .git, stays."""
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".course-pack-", dir=to.resolve().parent) as temporary:
         edition = Path(temporary, "edition")
@@ -59,11 +88,14 @@ def pack(to: Path, chapters: tuple[str, ...], force: bool, root: Path | None = N
         if (root / "README.md").is_file():
             text = (root / "README.md").read_text(encoding="utf-8")
             (edition / "README.md").write_text(for_students(text, wanted), encoding="utf-8")
-        if to.exists():
-            shutil.rmtree(to)
-        os.replace(edition, to)
-    print(f"{sum(name.endswith('.ipynb') for name in made)} notebooks of {', '.join(wanted)}, packed into {to}")
-    return 0
+        to.mkdir(exist_ok=True)
+        before = Path(temporary, "before")
+        before.mkdir()
+        for name in (*FOLDERS, *FILES, "notebooks", "README.md"):
+            if (to / name).exists():
+                os.rename(to / name, before / name)
+        for name in os.listdir(edition):
+            os.rename(edition / name, to / name)
 
 
 def for_students(readme: str, chapters: Sequence[str]) -> str:

@@ -1,25 +1,19 @@
-"""What a submission holds, read without trust: its files, their cells, and which cell answers which question."""
+"""What a notebook holds, read without trust: its cells, and which cell answers which question."""
 
 import json
-import os
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from course_utils.checks.notebook import Cell, plain_source
+from course_utils.grading.files import Refused
 from course_utils.grading.official import Chapter, Official, Slot, assigned, source_of
 
-FILE_LIMIT = 20 * 2**20  # bytes of a notebook, pictures in its outputs included
 TEXT_LIMIT = 2**20  # characters of all its cells
 CELL_LIMIT = 100_000  # characters of one cell
 CELLS = 600
-
-
-class Refused(ValueError):
-    """A file that is not read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -47,57 +41,6 @@ class Extract:
     cells: list[Cell] = field(default_factory=list)
     rest: list[Found] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def read_files(folder: Path) -> tuple[dict[str, bytes], list[str]]:
-    """The notebooks below a folder by relative path, and what was left out and why. No link is followed."""
-    files: dict[str, bytes] = {}
-    notes: list[str] = []
-    left, count = FILE_LIMIT * 8, 0
-    for place, folders, names in os.walk(folder, followlinks=False):
-        for name in [name for name in folders if os.path.islink(os.path.join(place, name))]:
-            notes.append(f"{name} is a link to a folder: it was not followed")
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            count += 1
-            if count > 2_000:
-                return files, [*notes, "there are more than 2,000 files: the rest was not looked at"]
-            path = Path(place, name)
-            if path.suffix.lower() != ".ipynb" or name.startswith("."):
-                continue
-            shown = path.relative_to(folder).as_posix()
-            try:
-                content = read_file(path)
-            except (Refused, OSError) as error:
-                notes.append(f"{shown}: {error}")
-                continue
-            left -= len(content)
-            if left < 0:
-                return files, [*notes, "the notebooks are too large together: the rest was not read"]
-            files[shown] = content
-    return files, notes
-
-
-def read_file(path: Path) -> bytes:
-    """The content of a regular file of bearable size.
-
-    Raises:
-        Refused: if it is anything else.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise Refused("it is a link: it was not followed" if path.is_symlink() else str(error.strerror)) from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise Refused("it is no file")
-        if found.st_size > FILE_LIMIT:
-            megabytes = FILE_LIMIT // 2**20
-            raise Refused(
-                f"it has {found.st_size / 2**20:.0f} MB, and {megabytes} are read: clear its outputs and hand it in again"
-            )
-        return file.read(FILE_LIMIT + 1)[:FILE_LIMIT]
 
 
 def read_notebook(content: bytes) -> list[Found]:

@@ -17,11 +17,17 @@ from course_utils.grading.official import HIDDEN, Chapter, source_of
 from course_utils.grading.quiet import quietly
 from course_utils.training.checkpoints import write_atomically
 
-CONFIG = """# For nbgrader's own commands in this folder, such as `nbgrader formgrader` and `nbgrader export`.
+CONFIG = """# For nbgrader's own commands in this folder, such as `nbgrader export`, and for its Formgrader.
+import os
+
 c = get_config()
-c.CourseDirectory.root = {root!r}
+c.CourseDirectory.root = os.path.dirname(os.path.abspath(__file__))
 c.CourseDirectory.submitted_directory = "answers"
 """
+TAKEN_OVER = (
+    "AssignLatePenalties",
+    "LateSubmissionPlugin",
+)  # sections of nbgrader_config.py that hold for grading, too
 
 
 class GradebookFailed(RuntimeError):
@@ -44,10 +50,7 @@ class Gradebook:
         from nbgrader.converters import GenerateAssignment
         from nbgrader.preprocessors import InstantiateTests
 
-        self.root.mkdir(parents=True, exist_ok=True)
-        config_file = self.root / "nbgrader_config.py"
-        if not config_file.exists():
-            config_file.write_text(CONFIG.format(root=str(self.root)), encoding="utf-8")
+        self._configure()
         folder = self.root / "source" / chapter.name
         for book in chapter.notebooks:
             write_atomically(folder / f"{book.name}.ipynb", book.content)
@@ -58,6 +61,33 @@ class Gradebook:
             converter = GenerateAssignment(config=config, **options(config))
             converter.preprocessors = [step for step in converter.preprocessors if step is not InstantiateTests]
             converter.start()
+
+    def _configure(self) -> None:
+        """See to it that nbgrader's own commands find their way in this folder; a configuration that is there stays as it is."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if not (self.root / "nbgrader_config.py").exists():
+            (self.root / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
+        elif self._own_config().CourseDirectory.get("submitted_directory") != "answers":
+            beside = self.root / "nbgrader_config.json"  # nbgrader reads both
+            if not beside.exists():
+                beside.write_text('{"CourseDirectory": {"submitted_directory": "answers"}}\n', encoding="utf-8")
+
+    def _own_config(self) -> Any:
+        """What the instructor's nbgrader_config.py says.
+
+        Raises:
+            GradebookFailed: if it cannot be read.
+        """
+        from traitlets.config import Config, PyFileConfigLoader
+
+        if not (self.root / "nbgrader_config.py").exists():
+            return Config()
+        try:
+            return PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
+        except Exception as error:
+            raise GradebookFailed(
+                f"{self.root / 'nbgrader_config.py'} cannot be read ({type(error).__name__}: {error}): mend it, or move it away"
+            ) from None
 
     def record(self, student: str, chapter: str, notebooks: Mapping[str, str], timestamp: str = "") -> None:
         """Enter one student's graded notebooks: nbgrader reads the scores from their outputs.
@@ -78,7 +108,7 @@ class Gradebook:
             (folder / "timestamp.txt").write_text(timestamp, encoding="utf-8")
         config = self._config(chapter, student)
         config.Autograde.force = True
-        with self._quiet(f"the answers of {student} to {chapter}") as options:
+        with self._quiet(f"the answers of {student} to {chapter}") as options, _importable(self.root):
             converter = Autograde(config=config, **options(config))
             own = (ClearOutput, Execute, IgnorePattern)
             converter.sanitize_preprocessors = [s for s in converter.sanitize_preprocessors if s not in own]
@@ -118,16 +148,18 @@ class Gradebook:
         with self._open() as gradebook:
             for assignment in gradebook.assignments:
                 for submission in gradebook.assignment_submissions(assignment.name):
+                    penalty = sum(notebook.late_submission_penalty or 0 for notebook in submission.notebooks)
                     found.append(
                         {
                             "student": submission.student.id,
                             "chapter": assignment.name,
-                            "score": submission.score,
+                            "score": max(0.0, submission.score - penalty),
                             "of": submission.max_score,
                             "by_tests": sum(g.auto_score or 0 for n in submission.notebooks for g in n.grades),
                             "by_hand": sum(g.manual_score or 0 for n in submission.notebooks for g in n.grades),
                             "waiting": sum(g.needs_manual_grade for n in submission.notebooks for g in n.grades),
                             "late_seconds": round(submission.total_seconds_late),
+                            "late_penalty": penalty,
                         }
                     )
         return sorted(found, key=lambda row: (row["student"], row["chapter"]))
@@ -173,6 +205,9 @@ class Gradebook:
         directory.root, directory.db_url = str(self.root), self.database
         directory.submitted_directory = "answers"
         directory.assignment_id, directory.student_id = chapter, student
+        own = self._own_config()
+        for section in TAKEN_OVER:
+            config[section].merge(own[section])
         return config
 
     @contextlib.contextmanager
@@ -185,6 +220,16 @@ class Gradebook:
         ):
             warnings.simplefilter("ignore")
             yield options
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """A late penalty of one's own may stand in a module of the term's folder, as with nbgrader's own commands."""
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 @functools.cache

@@ -8,8 +8,9 @@ import re
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from course_utils.checks.engine import CheckFailed
@@ -71,16 +72,27 @@ class Result:
         return json.dumps(plain, indent=1)
 
 
-def grade(student: str, chapter: Chapter, files: dict[str, bytes], notes: Sequence[str], child: Child) -> Result:
+def grade(
+    student: str,
+    chapter: Chapter,
+    files: dict[str, bytes],
+    notes: Sequence[str],
+    child: Child,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> Result:
     """Grade the notebooks `files` (content by name) of one student.
 
     Args:
         notes: what was noticed before, when the files were read.
         child: where the student's code runs.
+        beside: the student's other files, which that code may read and import.
     """
     started = time.perf_counter()
     matched, more = extract.match_files(chapter, files)
     result = Result(student, chapter.name, notes=[*notes, *more])
+    if beside:
+        result.notes.append(f"files beside the notebooks: {', '.join(sorted(beside))}"[:300])
+    child.place(beside)
     for book in chapter.notebooks:
         file, cells = matched.get(book.name, ("", []))
         if file:
@@ -92,8 +104,9 @@ def grade(student: str, chapter: Chapter, files: dict[str, bytes], notes: Sequen
             marks = [Mark(question.name, question.points, 0.0, why, 0.0) for question in book.questions]
             outputs = {question.name: [_error("NoNotebook", f"No answer: {why}.")] for question in book.questions}
         found.notes = found.notes[:NOTE_LIMIT]
-        result.books.append(BookResult(book.name, file, marks, found.notes, _rebuilt(book, found, outputs)))
+        result.books.append(BookResult(book.name, file, marks, found.notes, _rebuilt(book, found, outputs, beside)))
         result.prints |= similarity.prints(book, found.sources)
+    result.prints |= similarity.prints_of_files(beside)
     result.seconds = time.perf_counter() - started
     return result
 
@@ -105,7 +118,7 @@ def _grade_book(book: Official, found: extract.Extract, child: Child) -> tuple[l
     marks, outputs = [], {}
     for question in book.questions:
         started = time.perf_counter()
-        child.traps = question.traps
+        child.traps, child.answer_seconds = question.traps, question.seconds
         failures: dict[str, str] = {}
         while pieces and spent < LOST_SECONDS:
             child.allow(LOAD_SECONDS, "the cells that the question needs")
@@ -231,7 +244,9 @@ def _shown(value: Any) -> dict[str, Any]:
     return {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": {"text/plain": text}}
 
 
-def _rebuilt(book: Official, found: extract.Extract, outputs: dict[str, list[dict]]) -> str:
+def _rebuilt(
+    book: Official, found: extract.Extract, outputs: dict[str, list[dict]], beside: Mapping[str, bytes]
+) -> str:
     """The official notebook with the student's answers in it: what nbgrader and the person who grades get to see."""
     notebook = json.loads(book.content)
     slots = {slot.name: slot for slot in book.slots}
@@ -253,6 +268,14 @@ def _rebuilt(book: Official, found: extract.Extract, outputs: dict[str, list[dic
         language = "python" if cell.kind == "code" else ""
         shown = harmless(cell.source if cell.kind == "markdown" else f"~~~{language}\n{cell.source}\n~~~")
         notebook["cells"].append(_markdown(f"grader-rest-{number}", shown))
+    modules = [name for name in sorted(beside) if name.endswith(".py")]
+    if modules:
+        notebook["cells"].append(
+            _markdown("grader-beside", "**Modules beside the notebook** (its cells may import them)")
+        )
+    for number, name in enumerate(modules):
+        text = beside[name][: extract.CELL_LIMIT].decode("utf-8", "replace").replace("\0", "")
+        notebook["cells"].append(_markdown(f"grader-beside-{number}", harmless(f"{name}\n~~~python\n{text}\n~~~")))
     return json.dumps(notebook)
 
 

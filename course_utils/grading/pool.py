@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ from course_utils.grading.sandbox import Limits
 
 @dataclass(frozen=True)
 class Job:
-    """One submission: the notebooks by name, read before."""
+    """One submission, read before: its notebooks by name, and the files beside them."""
 
     student: str
     chapter: str
     files: Mapping[str, bytes]
     notes: tuple[str, ...]
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def run_job(setup: Setup, job: Job) -> Any:
         if _state.get("key") != setup.key:
             _forget()
             _state.update(key=setup.key, child=_child(setup))
-        return grade(job.student, setup.chapters[job.chapter], dict(job.files), job.notes, _state["child"])
+        chapter = setup.chapters[job.chapter]
+        return grade(job.student, chapter, dict(job.files), job.notes, _state["child"], job.beside)
 
 
 def _child(setup: Setup) -> Any:
@@ -69,7 +71,7 @@ def _child(setup: Setup) -> Any:
 
     torch.set_num_threads(1)
     if setup.unsafe:
-        return Child(setup.limits.seconds)
+        return Child(setup.limits.seconds, preload=imported(setup.chapters.values()))
     folder = Path(tempfile.mkdtemp(prefix="course-sandbox-"))
     folder.chmod(0o755)
     _state["folder"] = folder

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import json
+import math
 import os
 import queue
 import select
@@ -13,19 +14,22 @@ import site
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from course_utils import runtime
 from course_utils.checks import subjects
 from course_utils.checks.subjects import Child, SubjectLost
+from course_utils.grading.files import packed
 from course_utils.grading.traps import Library, Trap
 
-FRESH = ("/tmp", "/home", "/dev/shm")  # what a student's code may write to, 64 MB each
+HOME = "/home"  # the working folder of the student's code
+FRESH = ("/tmp", HOME, "/dev/shm")  # what a student's code may write to, 64 MB each
 MISSING = (
     "bubblewrap is not here, and without it students' code could read and change all that you can. Install it "
     "(Debian, Ubuntu: `sudo apt install bubblewrap`), or grade with --unsafe those whom you trust as yourself"
@@ -69,17 +73,23 @@ class Sandbox(Child):
 
     Args:
         library: the course as the sandbox shall see it.
+
+    Attributes:
+        traps: for the question whose answer is loaded next.
+        answer_seconds: that this answer may take; its limit on CPU time is never less.
     """
 
     def __init__(self, library: Library, limits: Limits = Limits(), preload: Sequence[str] = ()):
         super().__init__(limits.seconds, preload=preload)
         self.library, self.limits = library, limits
         self.traps: tuple[Trap, ...] = ()
+        self.answer_seconds = limits.seconds
         self.shared = False
         self._control: socket.socket | None = None
         self._channel: socket.socket | None = None
         self._reason = ""
         self._group: Path | None = None
+        self._files: Any = None
         self._over = threading.Event()
 
     def close(self) -> None:
@@ -101,8 +111,23 @@ class Sandbox(Child):
                 channel.shutdown(socket.SHUT_RDWR)
             channel.close()
 
+    def place(self, files: Mapping[str, bytes]) -> None:
+        """Let what is loaded from now on find `files` (content by relative path) in its working folder."""
+        self._displace()
+        self.folder = PurePosixPath(HOME)
+        if files:
+            self._files = tempfile.TemporaryFile()
+            self._files.write(packed(files))
+            self._files.flush()
+
+    def _displace(self) -> None:
+        archive, self._files = self._files, None
+        if archive is not None:
+            archive.close()
+
     def end_answer(self) -> None:
         """Kill what runs in the sandbox, and keep the sandbox where that may be."""
+        self._displace()
         self._drop()
         if not self.shared or not self._order({}):
             self.close()
@@ -114,7 +139,7 @@ class Sandbox(Child):
                 self._start()
             mine, theirs = socket.socketpair()
             traps = [(trap.module, trap.name, trap.functions) for trap in self.traps]
-            done = self._order({"traps": traps, "cpu": self.limits.cpu}, theirs)
+            done = self._order({"traps": traps, "cpu": self._cpu()}, theirs, self._files)
             theirs.close()
             if done:
                 self._channel, self._lines = mine, queue.Queue()
@@ -125,13 +150,17 @@ class Sandbox(Child):
             self.close()  # the last answer did it harm
         raise SubjectLost("the sandbox does not start")
 
-    def _order(self, order: dict[str, Any], end: socket.socket | None = None) -> bool:
+    def _cpu(self) -> int:
+        """Seconds of CPU for one question: more than its time limit."""
+        return max(self.limits.cpu, 30 + math.ceil(self.answer_seconds))
+
+    def _order(self, order: dict[str, Any], *ends: Any) -> bool:
         """Whether the first process of the sandbox has carried out an order."""
         if self._control is None:
             return False
         try:
             message = json.dumps(order).encode() + b"\n"
-            socket.send_fds(self._control, [message], [end.fileno()] if end else [])
+            socket.send_fds(self._control, [message], [end.fileno() for end in ends if end is not None])
             return self._control.recv(64) == b"done\n"
         except OSError:
             return False
@@ -212,9 +241,12 @@ def _watch(process: subprocess.Popen, limits: Limits, over: threading.Event, sto
     """Stop a sandbox whose processes together use too much memory, or are too many."""
     while not over.wait(0.1) and process.poll() is None:
         members = list(_descendants(process.pid))
+        held = _held(members)
         if len(members) > limits.processes // 2:
             stop(f"it started more than {limits.processes // 2} processes")
-        elif sum(map(_memory, members)) > limits.memory < sum(_memory(member, shared_out=True) for member in members):
+        elif (
+            held + sum(map(_memory, members)) > limits.memory < held + sum(_memory(m, shared_out=True) for m in members)
+        ):
             stop(f"it took more than {limits.memory / 2**30:g} GB of memory")
 
 
@@ -239,6 +271,19 @@ def _memory(process: int, shared_out: bool = False) -> int:
         return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(names))
     except OSError:  # it has ended, or may not be looked at so closely
         return _memory(process) if shared_out else 0
+
+
+def _held(processes: Sequence[int]) -> int:
+    """Bytes of the files without a name that the processes hold open: files in memory that nobody need have mapped."""
+    found: dict[tuple[int, int], int] = {}
+    for process in processes:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{process}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(entry.path).endswith(" (deleted)"):
+                        seen = os.stat(entry.path)
+                        found[seen.st_dev, seen.st_ino] = 512 * seen.st_blocks
+    return sum(found.values())
 
 
 def _limited(limits: Limits) -> list[str]:
@@ -273,10 +318,10 @@ def _bubblewrap(mounts: Sequence[str]) -> list[str]:
         command += ["--ro-bind-try", path, path]
     for path in FRESH:
         command += ["--perms", "1777", "--size", str(64 * 2**20), "--tmpfs", path]
-    command += [*mounts, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/home", "--clearenv"]
+    command += [*mounts, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME, "--clearenv"]
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": "/home",
+        "HOME": HOME,
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
         "MPLBACKEND": "agg",

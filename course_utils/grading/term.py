@@ -1,19 +1,22 @@
 """Grade the submissions of a term: what there is, what is done already, what came of it. Resumes, and overwrites nothing unasked."""
 
 import json
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading import extract, pool, similarity
-from course_utils.grading.gradebook import Gradebook, GradebookFailed, table
+from course_utils.grading import files, pool, similarity
+from course_utils.grading.gradebook import Gradebook, table
 from course_utils.grading.official import Chapter
-from course_utils.training.checkpoints import CheckpointError, write_atomically
+from course_utils.training.checkpoints import write_atomically
 from course_utils.training.sources import digest
 
-STUDENT = re.compile(r"[\w.@+-][\w.@+ -]{0,99}")
+STUDENT = re.compile(r"[\w.@+-]([\w.@+ -]{0,98}[\w.@+-])?")
+SORTS = "`course collect` sorts such files"
+OWN = ("answers", "autograded", "feedback", "records", "source")  # folders that grading writes to
 
 
 @dataclass
@@ -36,26 +39,75 @@ class Report:
     failed: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     kept_tables: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
 
 
-def find_submissions(folder: Path, chapters: Sequence[str]) -> tuple[list[Submission], list[str]]:
-    """The submissions below `folder`, as `STUDENT/CHAPTER/`, and what was left out and why."""
+def find_submissions(
+    folder: Path, chapters: Sequence[str], known: Sequence[str] = ()
+) -> tuple[list[Submission], list[str]]:
+    """The submissions below `folder` to `chapters`, as `STUDENT/CHAPTER/`, and what was left out and why.
+
+    Args:
+        known: further chapters of the course: a folder for one of these is passed over without a word.
+    """
     found, left_out = [], []
     for student in sorted(folder.iterdir()):
-        if student.name.startswith(".") or not (student.is_symlink() or student.is_dir()):
+        name = files.printable(student.name)[:60]
+        if student.name.startswith("."):
             continue
-        if student.is_symlink() or not STUDENT.fullmatch(student.name):
-            left_out.append(f"{student.name[:60]}: a link, or a name that no student has")
-            continue
-        for chapter in sorted(student.iterdir()):
-            name = f"{student.name}/{chapter.name}"
-            if chapter.is_symlink():
-                left_out.append(f"{name} is a link: it was not followed")
-            elif chapter.is_dir() and chapter.name in chapters:
-                found.append(Submission(student.name, chapter.name, chapter))
-            elif chapter.suffix == ".ipynb":
-                left_out.append(f"{name} stands outside the folder of a chapter: `course collect` sorts such files")
+        if student.is_symlink():
+            left_out.append(f"{name} is a link: it was not followed")
+        elif not student.is_dir():
+            left_out.append(f"{name} is a file, where a student's folder is expected: {SORTS}")
+        elif not STUDENT.fullmatch(student.name):
+            left_out.append(
+                f"{name}: a student's name has letters, digits, spaces and _.@+- only, 100 at most: rename the folder"
+            )
+        else:
+            _look_into(student, chapters, known, found, left_out)
     return found, left_out
+
+
+def _look_into(
+    student: Path, chapters: Sequence[str], known: Sequence[str], found: list[Submission], left_out: list[str]
+) -> None:
+    """Find the submissions of one student."""
+    try:
+        inside = sorted(path for path in student.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        left_out.append(f"{student.name} cannot be read: {error.strerror}")
+        return
+    for chapter in inside:
+        name = f"{student.name}/{files.printable(chapter.name)[:60]}"
+        if chapter.is_symlink():
+            left_out.append(f"{name} is a link: it was not followed")
+        elif not chapter.is_dir():
+            left_out.append(f"{name} is a file, where the folder of a chapter is expected: {SORTS}")
+        elif chapter.name in chapters:
+            found.append(Submission(student.name, chapter.name, chapter))
+        elif chapter.name not in known:
+            left_out.append(f"{name}: no chapter has this name: rename the folder")
+    if not inside:
+        left_out.append(f"{student.name} is empty")
+
+
+def why_not_there(submissions: Path, results: Path) -> str:
+    """Why the results may not go into `results`; empty if they may."""
+    submissions, results = submissions.resolve(), results.resolve()
+    there = next(path for path in (results, *results.parents) if path.exists())
+    if not there.is_dir():
+        return f"{there} is a file, and results go into a folder: choose another with --to"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{there} cannot be written: choose another folder for the results with --to"
+    if results.is_relative_to(submissions):
+        return f"{results} lies in {submissions}, where the submissions are: choose another folder with --to"
+    for name in OWN:
+        if submissions.is_relative_to(results / name):
+            return (
+                f"grading writes its own files to {results / name}, and the submissions would be lost: "
+                f"rename that folder (`course collect` calls it submitted), or choose another with --to"
+            )
+    return ""
 
 
 def grade_term(
@@ -64,6 +116,7 @@ def grade_term(
     chapters: dict[str, Chapter],
     *,
     workers: int = 1,
+    known: Sequence[str] = (),
     force: bool = False,
     unsafe: bool = False,
     dask: str = "",
@@ -72,13 +125,14 @@ def grade_term(
     """Grade what is not graded yet, and write grades, feedback and tables into `results`.
 
     Args:
+        known: the names of all chapters; folders for others than `chapters` are passed over.
         force: grade again, and overwrite.
         progress: wraps the outcomes, of which there will be `total`.
 
     Raises:
         GradebookFailed: if a chapter cannot be entered at all.
     """
-    found, left_out = find_submissions(submissions, list(chapters))
+    found, left_out = find_submissions(submissions, list(chapters), known)
     report = Report(left_out=left_out)
     gradebook = Gradebook(results)
     todo = [one for one in found if _is_due(one, chapters[one.chapter], results, force, report)]
@@ -96,8 +150,8 @@ def grade_term(
             continue
         try:
             _keep(gradebook, chapters[job.chapter], outcome, job, folders[job.student, job.chapter])
-        except (GradebookFailed, CheckpointError, OSError) as error:
-            report.failed.append(f"{name}: {error}")
+        except Exception as error:  # whatever it is, it stops no other
+            report.failed.append(f"{name}: {error if str(error) else type(error).__name__}")
             continue
         notes = len(outcome.notes) + sum(len(book.notes) for book in outcome.books)
         row = {"student": job.student, "chapter": job.chapter, "by tests": outcome.score}
@@ -107,16 +161,17 @@ def grade_term(
 
 
 def _job(submission: Submission) -> pool.Job:
-    files, notes = extract.read_files(submission.folder)
-    return pool.Job(submission.student, submission.chapter, files, tuple(notes))
+    notebooks, beside, notes = files.read_files(submission.folder)
+    return pool.Job(submission.student, submission.chapter, notebooks, tuple(notes), beside)
 
 
 def _record(results: Path, student: str, chapter: str) -> Path:
     return results / "records" / student / f"{chapter}.json"
 
 
-def _digest(files: dict[str, bytes]) -> str:
-    return digest(*(part for name in sorted(files) for part in (name, files[name])))
+def _digest(notebooks: Mapping[str, bytes], beside: Mapping[str, bytes]) -> str:
+    both = [*sorted(notebooks.items()), *sorted(beside.items())]
+    return digest(*(part for pair in both for part in pair))
 
 
 def _is_due(submission: Submission, chapter: Chapter, results: Path, force: bool, report: Report) -> bool:
@@ -130,12 +185,12 @@ def _is_due(submission: Submission, chapter: Chapter, results: Path, force: bool
             report.foreign.append(name)
             return False
         return True
-    told = json.loads(record.read_text(encoding="utf-8"))
+    told = _read_record(record)
     if told["state"] == "begun":  # interrupted while it was being written
         return True
     report.before += 1
-    files, _ = extract.read_files(submission.folder)
-    if told["digest"] != _digest(files) or told["version"] != chapter.version:
+    handed = files.read_files(submission.folder)
+    if told["digest"] != _digest(handed.notebooks, handed.beside) or told["version"] != chapter.version:
         report.changed.append(name)
     return False
 
@@ -145,23 +200,52 @@ def _keep(gradebook: Gradebook, chapter: Chapter, result: Any, job: pool.Job, fo
     record = _record(gradebook.root, job.student, job.chapter)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"state": "begun"}), encoding="utf-8")
-    timestamp = ""
-    if (folder / "timestamp.txt").is_file():
-        timestamp = extract.read_file(folder / "timestamp.txt")[:100].decode("utf-8", "replace")
+    timestamp = _handed_in(folder, result.notes)
     gradebook.record(job.student, job.chapter, {book.name: book.graded for book in result.books}, timestamp)
     gradebook.write_feedback(job.student, chapter)
     told = json.loads(result.to_json()) | {
         "state": "whole",
-        "digest": _digest(dict(job.files)),
+        "digest": _digest(job.files, job.beside),
         "version": chapter.version,
     }
     write_atomically(record, json.dumps(told, indent=1))
 
 
+def _handed_in(folder: Path, notes: list[str]) -> str:
+    """When a submission was handed in, as timestamp.txt says it; empty if that is not known."""
+    from nbgrader.utils import parse_utc
+
+    path = folder / files.STAMP
+    if not path.exists() and not path.is_symlink():
+        return ""
+    try:
+        text = files.read_file(path, 1_000).decode("utf-8", "replace").strip()
+        if parse_utc(text) is not None:
+            return text
+    except (files.Refused, ValueError, OverflowError):
+        pass
+    notes.append(f"{files.STAMP} holds no time such as 2027-01-15 21:30:00 UTC: whether it was late is not known")
+    return ""
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # a crash in the moment of writing
+        return {"state": "begun"}
+
+
 def records(results: Path) -> list[dict[str, Any]]:
     """All whole records."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((results / "records").glob("*/*.json"))]
+    found = [_read_record(path) for path in sorted((results / "records").glob("*/*.json"))]
     return [record for record in found if record["state"] == "whole"]
+
+
+def _span(seconds: int) -> str:
+    """ "2 h 05 min" of a number of seconds."""
+    days, minutes = seconds // 86_400, seconds // 60 % 1_440
+    hours = f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{days} d {hours}" if days else hours
 
 
 def write_tables(gradebook: Gradebook, chapters: dict[str, Chapter], force: bool, report: Report) -> None:
@@ -182,7 +266,10 @@ def write_tables(gradebook: Gradebook, chapters: dict[str, Chapter], force: bool
         if name in chapters:
             everybody[similarity.OURS] = similarity.solution_prints(chapters[name])
         pairs += [{"chapter": name, **row} for row in similarity.pairs(everybody)]
-    tables = {"grades.csv": gradebook.rows(), "questions.csv": questions, "similarity.csv": pairs}
+    rows = gradebook.rows()
+    for row in [row for row in rows if row["late_seconds"] > 0]:
+        report.late.append(f"{row['student']}/{row['chapter']} ({_span(row['late_seconds'])})")
+    tables = {"grades.csv": rows, "questions.csv": questions, "similarity.csv": pairs}
     told = gradebook.root / "records" / "tables.json"
     written = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
     for name, rows in tables.items():

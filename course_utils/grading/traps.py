@@ -139,7 +139,7 @@ def make_library(folder: Path, traps: Sequence[Trap]) -> Library:
     if not copy.exists():
         shutil.copytree(package, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
         (copy / "grading").mkdir()
-        for name in ("__init__.py", "inside.py"):
+        for name in ("__init__.py", "inside.py", "fence.py"):
             shutil.copy(package / "grading" / name, copy / "grading")
     hidden = {module for trap in traps for module, _ in trap.functions}
     checks = {trap.module for trap in traps}

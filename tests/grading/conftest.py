@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from course_utils import runtime
+from course_utils.cli import notebooks
 from course_utils.grading import official
 from course_utils.grading.official import Chapter
 from course_utils.grading.sandbox import Limits, Sandbox, why_not
@@ -19,6 +20,10 @@ QUESTIONS = ("discriminator-loss", "saturating-generator-loss", "game")  # 2, 1 
 RIGHT = {
     "discriminator-loss": "def discriminator_loss(real_logits, fake_logits):\n    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()\n",
     "saturating-generator-loss": "def saturating_generator_loss(fake_logits):\n    return -F.softplus(fake_logits).mean()\n",
+}
+KEPT = {
+    "01_autoencoders/02_vae": ("reparameterize", "kl-divergence", "question-blur"),
+    "02_gans/01_gan": ("discriminator-loss", "optimal-discriminator", "question-coin"),
 }
 LOSSES = """def _of_d(real_logits, fake_logits):
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
@@ -99,3 +104,48 @@ def make_readable() -> Callable[[Path], None]:
         path.chmod(0o755)
 
     return make
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course of two chapters with a notebook each, cut down to two questions and one in words."""
+    import jupytext
+
+    root = tmp_path / "course"
+    for name, kept in KEPT.items():
+        wanted = {*kept, *(f"{cell}-check" for cell in kept)}
+        notebook = jupytext.read(runtime.repository() / "solutions" / f"{name}.py", fmt=notebooks.FORMAT)
+        cells = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") in wanted]
+        notebook.cells = [*[c for c in notebook.cells if "import torch" in c.source][:1], *cells]
+        text = root / "solutions" / f"{name}.py"
+        text.parent.mkdir(parents=True)
+        jupytext.write(notebook, text, fmt=notebooks.FORMAT)
+    (root / "solutions" / "hidden_seeds.json").write_text("[5, 6]")
+    (root / "README.md").write_text(
+        "# Course\n\n[a](notebooks/x) ([solved](solutions/x))\n\n## How to teach with it\n\nSecret.\n"
+    )
+    (root / "course_utils").mkdir()
+    for pair in notebooks.pairs(root / "solutions"):
+        notebooks.make(pair, run=False)
+    monkeypatch.setattr(runtime, "repository", lambda: root)
+    return root
+
+
+@pytest.fixture
+def solved(course: Path) -> Callable[..., bytes]:
+    """What a student makes of a notebook that was handed out in the folder `edition`."""
+
+    def solve(edition: Path, name: str, answers: dict[str, str] | None = None, words: str = "") -> bytes:
+        chapter, book = name.split("/")
+        (own,) = [b for b in official.read_chapter(chapter, course / "solutions").notebooks if b.name == book]
+        sources = {slot.name: slot.solution for slot in own.slots if slot.is_code} | (answers or {})
+        notebook = json.loads((edition / "notebooks" / f"{name}.ipynb").read_text("utf-8"))
+        for cell in notebook["cells"]:
+            grade_id = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
+            if grade_id in sources:
+                cell["source"] = sources[grade_id]
+            elif grade_id.startswith("question") and words:
+                cell["source"] = words
+        return json.dumps(notebook).encode()
+
+    return solve

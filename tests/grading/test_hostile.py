@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from course_utils.grading import extract
+from course_utils.grading import files
 from course_utils.grading.grader import Result, grade
 from course_utils.grading.official import Chapter
 from course_utils.grading.sandbox import Sandbox
@@ -29,11 +29,11 @@ def graded(one: Any, released: dict, chapter: Chapter, sandbox: Sandbox, folder:
     if one.change is not None:
         one.change(notebook)
     (one.write or hostile_bank.named(hostile_bank.NAME))(notebook, folder)
-    files, notes = extract.read_files(folder)
+    notebooks, beside, notes = files.read_files(folder)
     book = chapter.notebooks[0]
     asked = book.questions if one.game else book.questions[:2]
     book = replace(book, questions=tuple(replace(question, seconds=one.seconds) for question in asked))
-    return grade("student", replace(chapter, notebooks=(book,)), files, notes, sandbox)
+    return grade("student", replace(chapter, notebooks=(book,)), notebooks, notes, sandbox, beside)
 
 
 @pytest.mark.parametrize("one", BANK, ids=[one.name for one in BANK])
