@@ -84,21 +84,22 @@ plots.show(
 # %% [markdown]
 # ## The idea
 #
-# **Forward**, nothing is learned. A picture $x_0$ is mixed with a little noise, again and again, $T$ times:
+# **Forward**, nothing is learned. A clean picture is mixed with a little noise, again and again, $T$ times. We count the steps from 0, as arrays do, so $t = 0, 1, \dots, T - 1$:
 #
 # $$ x_t = \sqrt{\alpha_t}\; x_{t-1} + \sqrt{\beta_t}\; \epsilon_t, \qquad \epsilon_t \sim \mathcal N(0, I), \qquad \alpha_t = 1 - \beta_t $$
 #
 # - $\beta_t \in (0, 1)$: the share of the variance that step $t$ replaces by noise; the list of all $\beta_t$ is the **noise schedule**,
 # - $\sqrt{\alpha_t}$ and $\sqrt{\beta_t}$: roots, since it is *variances* of independent numbers that add up: $\alpha_t + \beta_t = 1$, so numbers of variance 1 keep variance 1.
 #
-# **Backward**, we want $x_{t-1}$ from $x_t$. There are many pictures that $x_t$ may have come from, so this is a distribution, $q(x_{t-1} \mid x_t)$, and it depends on what pictures there are. Nobody knows it. But if $\beta_t$ is *small*, it is nearly a normal distribution
+# **One warning about names.** All papers call the clean picture $x_0$, and so do we, wherever $x_0$ stands by itself. In a chain, $x_t$ is the picture after step $t$, that is after $t + 1$ steps, the last is $x_{T-1}$, and what stands *before* step $t = 0$, "$x_{-1}$", is the clean picture, $x_0$ by its own name.
+# In code, `alphas_cumprod[0]` belongs to the picture after the first step; the clean one has no entry.
+#
+# **Backward**, we want $x_{t-1}$ from $x_t$. There are many pictures that $x_t$ may have come from, so this is a distribution, $q(x_{t-1} \mid x_t)$ ($q$ for all that the forward process makes true, $p$ for the model), and it depends on what pictures there are. Nobody knows it. But if $\beta_t$ is *small*, it is nearly a normal distribution
 # with a known variance, and all that is left to learn is its mean. So the model is
 #
-# $$ p(x_{t-1} \mid x_t) = \mathcal N\big(\mu(x_t, t),\; \sigma_t^2 I\big), \qquad p(x_T) = \mathcal N(0, I) $$
+# $$ p(x_{t-1} \mid x_t) = \mathcal N\big(\mu_\theta(x_t, t),\; \sigma_t^2 I\big), \qquad p(x_{T-1}) = \mathcal N(0, I) $$
 #
-# with a network behind $\mu$. To draw a picture, draw $x_T$ from the normal distribution and go back $T$ times. That is why there are many steps: a single big one would not be a normal distribution at all.
-#
-# We count $t$ from 0, as arrays do: $x_t$ is the picture after $t + 1$ steps. Only $x_0$ keeps the name that all papers give it: the clean picture, before any step.
+# with a network behind $\mu_\theta$; $\theta$ are its weights. To draw a picture, draw $x_{T-1}$ from the normal distribution and go back $T$ times. That is why there are many steps: a single big one would not be a normal distribution at all.
 #
 # ## Exercise 1 · Any step in one jump · *10 minutes, easy, core*
 #
@@ -165,23 +166,24 @@ plots.show(figure, alt="The two moons as a cloud of points: they grow thick, run
 # %% [markdown]
 # ## Exercise 2 · The cosine schedule · *10 minutes, medium, core*
 #
-# On small pictures the linear schedule is in a hurry: from step 700 on hardly anything is left to destroy, so three tenths of all steps have nothing to undo. Nichol and Dhariwal choose $\bar\alpha_t$ itself, as a squared cosine of time:
+# On small pictures the linear schedule is in a hurry: from step 700 on hardly anything is left to destroy, so three tenths of all steps have nothing to undo. Nichol and Dhariwal choose $\bar\alpha$ itself, as a squared cosine of the number $n$ of steps taken:
 #
-# $$ f(t) = \cos^2\!\left(\frac{t/T + s}{1 + s} \cdot \frac{\pi}{2}\right), \qquad \bar\alpha \text{ after } t \text{ steps} = \frac{f(t)}{f(0)}, \qquad t = 1, \dots, T $$
+# $$ f(n) = \cos^2\!\left(\frac{n/T + s}{1 + s} \cdot \frac{\pi}{2}\right), \qquad \bar\alpha \text{ after } n \text{ steps} = \frac{f(n)}{f(0)}, \qquad n = 1, \dots, T $$
 #
-# - $s = 0.008$: an offset, without which the first of 1,000 steps would add noise of a fifth of a grey level, too little to learn from,
-# - $f(0)$ belongs to the clean picture, which gets no entry in the table: entry 0 is the state after *one* step, $f(1)/f(0)$.
+# - $T$, `num_train_timesteps`: how many steps there are,
+# - $s = 0.008$, `offset`: an offset, without which the first of 1,000 steps would add noise of a fifth of a grey level, too little to learn from,
+# - $f(0)$ belongs to the clean picture, which gets no entry in the table: entry $t$ is the state after $t + 1$ steps, $f(t + 1)/f(0)$.
 #
-# At the end $f(T) = 0$: the last step would replace *everything*, and no way back from it could be computed. So no single step may: each $\beta_t = 1 - \bar\alpha_t / \bar\alpha_{t-1}$ is clipped to at most 0.999, and the table is the running product of the $1 - \beta_t$ after that.
+# At the end $f(T) = 0$: the last step would replace *everything*, and no way back from it could be computed. So no single step may: each step's $\beta$, 1 minus the quotient of $\bar\alpha$ after and before the step, is clipped to at most 0.999, and the table is the running product of the $1 - \beta$ after that.
 #
 # <details><summary>Hint</summary>
 #
-# `f` at `torch.linspace(0, 1, T + 1, dtype=torch.float64)`; the betas are `1 - f[1:] / f[:-1]`, so $f(0)$ cancels; `clamp`, `cumprod`, and `.float()` at the end.
+# Count: how many values of $f$ does it take to have $T$ quotients of neighbours? Once you have the betas, where has $f(0)$ gone? Compute in `float64` (near the end $f$ is tiny), and look up `Tensor.clamp` and `Tensor.cumprod`.
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "cosine-schedule", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def cosine_schedule(num_train_timesteps: int, offset: float = 0.008) -> Tensor:
-    """alphas_cumprod (num_train_timesteps,) float32 after 1, 2, ... steps; no beta is above 0.999."""
+    """alphas_cumprod (num_train_timesteps,) float32 after 1, 2, ..., T steps; no beta is above 0.999."""
     ### BEGIN SOLUTION
     times = torch.linspace(0, 1, num_train_timesteps + 1, dtype=torch.float64)
     share = torch.cos((times + offset) / (1 + offset) * math.pi / 2).square()
@@ -214,7 +216,7 @@ axes[0, 0].legend(frameon=False, fontsize=7)
 plots.show(figure, alt="Factors of picture and noise over the steps. With the linear schedule the picture's falls early and is nearly 0 from step 700 on; with the cosine schedule it falls evenly to the end.")
 
 # %% [markdown]
-# Is it noise in the end? The lecture says: after enough steps, $x_T \sim \mathcal N(0, I)$. The course's experiment plays detective. It knows five hundred faces, sees one of them through the noise, and names the one that explains it best; if nothing is left, it can only guess.
+# Is it noise in the end? The lecture says: after enough steps, what is left is $\mathcal N(0, I)$. The course's experiment plays detective. It knows five hundred faces, sees one of them through the noise, and names the one that explains it best; if nothing is left, it can only guess.
 
 # %%
 rows = training.results(ddpm_experiments.FORWARD)
@@ -223,23 +225,23 @@ plots.show(
     alt="Share of faces that are found again from their noise, over the steps, for four schedules: 1 for most of the way, then a fall towards chance, early for linear and late for cosine.",
 )
 verdict = ddpm_experiments.FORWARD.verdict(rows)
-print(f"The lecture's claim {verdict.verdict}: {verdict.why}")
+print(f"The lecture's claim: {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
 # ## What the network learns
 #
 # The model is trained as the VAE was, by a bound on $-\log p(x_0)$, which falls into one term for each step: how far is the model's step back from the true one, *if the picture were known*?
 #
-# $$ \sum_t \mathrm{KL}\big(\, q(x_{t-1} \mid x_t, x_0) \,\big\Vert\, p(x_{t-1} \mid x_t) \,\big) \;+\; \text{a constant} $$
+# $$ \sum_{t > 0} \mathrm{KL}\big(\, q(x_{t-1} \mid x_t, x_0) \,\big\Vert\, p(x_{t-1} \mid x_t) \,\big) \;-\; \log p(\text{clean picture} \mid x_{t=0}) \;+\; \text{a constant} $$
 #
-# Both are normal distributions. With equal variances their KL is the squared distance of the means, over twice the variance. And the means differ only in what the network does not know, the picture, or, what comes to the same since $x_t$ is known to both, the *noise* in $x_t$. So let it say the noise,
+# (The step at $t = 0$ ends at the picture itself, so it has a likelihood in place of a KL.) In the sum, both are normal distributions. With equal variances their KL is the squared distance of the means, over twice the variance. And the means differ only in what the network does not know, the picture, or, what comes to the same since $x_t$ is known to both, the *noise* in $x_t$. So let it say the noise,
 # $\hat\epsilon = \epsilon_\theta(x_t, t)$. Then each term is a factor that depends on $t$ times $\lVert \epsilon - \hat\epsilon \rVert^2$, and Ho et al. found that pictures become better without the factor:
 #
 # $$ \mathcal L = \mathbb E_{x_0,\, \epsilon,\, t}\; \big\lVert \epsilon - \epsilon_\theta(x_t, t) \big\rVert^2, \qquad t \text{ uniform in } 0, \dots, T - 1 $$
 #
-# as a mean over all values. That is all: noise a picture, ask for the noise.
+# where in code the square of the norm becomes a *mean* over all values, of each picture and of the batch: a constant factor, which does not matter. That is all: noise a picture, ask for the noise.
 #
-# A check can hand your function tensors, but no network. So the one below makes a small network of a matrix that comes in, and asks *your* loss about it. The check is called like it.
+# The next cell is for the check of exercise 3, and you need not read it: a check can hand over tensors, but no network, so this makes a small network of a matrix and calls the `diffusion_loss` that you are about to write. Messages of the check name it, `loss_of_a_network`.
 
 # %%
 def loss_of_a_network(weight: Tensor, images: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
@@ -257,7 +259,7 @@ def loss_of_a_network(weight: Tensor, images: Tensor, noise: Tensor, timesteps: 
 #
 # Noise the pictures, each at its time; show the network what came of it, and the times; compare its answer with the noise.
 #
-# *Stuck? The course's own, for cosine tables: `diffusion_loss = lambda network, images, noise, timesteps, table: GaussianDiffusion(DiffusionConfig(len(table))).to(device).loss(network, images, noise, timesteps)`*
+# *Stuck? Set `diffusion_loss = check.ddpm.diffusion_loss` and go on.*
 
 # %% nbgrader={"grade": false, "grade_id": "diffusion-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def diffusion_loss(network: Callable[[Tensor, Tensor], Tensor], images: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
@@ -347,11 +349,16 @@ plots.show(figure, alt="Arrows against the noise at three times, the network's i
 #
 # ## Exercise 4 · One step back, if the picture were known · *10 minutes, medium, core*
 #
-# Suppose we knew $x_0$. Then $x_{t-1}$ has two witnesses: $x_0$, from which it is $t$ steps away, and $x_t$, one step away. By Bayes' rule $q(x_{t-1} \mid x_t, x_0)$ is again normal, and its mean is a weighted sum of both:
+# Suppose we knew $x_0$. Then $x_{t-1}$ has two witnesses: $x_0$, the clean picture, from which it is $t$ steps away, and $x_t$, one step away. By Bayes' rule $q(x_{t-1} \mid x_t, x_0)$ is again normal, and its mean, called $\tilde\mu_t$ to tell it from the model's $\mu_\theta$, is a weighted sum of both:
 #
 # $$ \tilde\mu_t(x_0, x_t) = \frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1 - \bar\alpha_t}\; x_0 + \frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}\; x_t, \qquad \alpha_t = \frac{\bar\alpha_t}{\bar\alpha_{t-1}}, \quad \beta_t = 1 - \alpha_t $$
 #
 # Before the first step stands the clean picture: $\bar\alpha_{-1} = 1$. Check by eye what the two weights are then.
+#
+# <details><summary>Hint</summary>
+#
+# Give the four numbers of the formula names first: $\bar\alpha$ now and before, $\alpha$, $\beta$. What does Python fetch at index $-1$? And the number that you need there must be one of which you can take a root (`torch.ones_like`). Nothing has to be kept away from 0: $1 - \bar\alpha_t$ never is.
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "posterior-mean", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def posterior_mean(images: Tensor, noisy: Tensor, timestep: int, alphas_cumprod: Tensor) -> Tensor:
@@ -391,7 +398,7 @@ check.posterior_mean(posterior_mean, hidden=True)
 #
 # <details><summary>Hint</summary>
 #
-# For step 3 you need $\beta_t$ once more, `1 - alphas_cumprod[t] / alphas_cumprod[t - 1]`, and its root.
+# For step 3 you need $\beta_t$ once more, `1 - alphas_cumprod[t] / alphas_cumprod[t - 1]`, and its root; but at $t = 0$ the index is $-1$, $\beta$ comes out negative and its root NaN, so keep all of it behind an `if`.
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "ancestral-step", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -644,7 +651,7 @@ if runtime.scale_name() != "smoke":
 #
 # ## Break it: a schedule in a hurry
 #
-# Both schedules on 16 by 16 pixels, equally long trainings, three seeds each. In addition the first fifth of the way back is left out: the rest starts from pure noise all the same. If nothing is lost by that, these steps were of no use.
+# Both schedules on 16 by 16 pixels, equally long trainings, three seeds each. In addition the first fifth of the way back is left out: the rest starts from pure noise all the same. If nothing is lost by that, these steps were of no use. (The distance is that of *Measure*; the sigmoid schedule is a third one, much like the cosine.)
 
 # %%
 rows = training.results(ddpm_experiments.SCHEDULES)
@@ -653,13 +660,16 @@ plots.show(
     alt="Left, distance of digits for three schedules, by the whole chain and without its first fifth. Right, bits per dimension for the three schedules.",
 )
 verdict = ddpm_experiments.SCHEDULES.verdict(rows)
-print(f"The lecture's claim {verdict.verdict}: {verdict.why}")
+print(f"The lecture's claim: {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
+# With the linear schedule nothing is lost: a fifth of its chain was of no use. The other two need theirs. By the *whole* chain, though, all three draw digits about equally well; what differs is the bits. So the lecture is right in part: the schedule decides which steps do some work and what the likelihood is, while samples as
+# good came of all of them here.
+#
 # ## Noise, picture, or velocity?
 #
 # The lecture says: estimate either the clean image or the noise. Since $x_t$ is known, each gives the other. But errors do not carry over equally. At high noise, $\hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \hat\epsilon) / \sqrt{\bar\alpha_t}$ divides a small error of the noise by nearly 0; at low noise it is the other way round.
-# The **velocity** is good at both ends:
+# The **velocity** is meant to be good at both ends:
 #
 # $$ v = \sqrt{\bar\alpha_t}\; \epsilon - \sqrt{1 - \bar\alpha_t}\; x_0 $$
 #
@@ -672,9 +682,12 @@ plots.show(
     alt="Left, error of the clean point that a network sees over the steps, for networks that answer with noise, picture and velocity. Middle, share of digits that are read as asked for. Right, distance of digits.",
 )
 verdict = ddpm_experiments.PARAMETERISATIONS.verdict(rows)
-print(f"The lecture's claim {verdict.verdict}: {verdict.why}")
+print(f"The lecture's claim: {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
+# At the left, the noise is by far the worst answer at high noise, the picture at low noise, and the velocity is low at both ends. Samples need not follow. Noise and velocity end about equally well: errors at high noise come early on the way back, and later steps can still mend them. The picture's come at the end of the way,
+# where nothing can: on the ring's narrow modes it fails, and its digits lie further from real ones, though they are read as asked for. "Either the image or the noise" is true in part, then: each *can* be computed from the other, but they are not learned equally well.
+#
 # ## Look: 32 by 32 pixels, in colour
 #
 # The reference of the first figure answers with the velocity. It was trained on scenes of one object, and is told the *class*, shape and colour, along with the time. What does it see in a noisy picture? Move the time. Without the class it is told only the noisy picture. (Without widgets: the figure below shows the same.)
