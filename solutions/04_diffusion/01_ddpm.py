@@ -651,7 +651,7 @@ if runtime.scale_name() != "smoke":
 #
 # ## Break it: a schedule in a hurry
 #
-# Both schedules on 16 by 16 pixels, equally long trainings, three seeds each. In addition the first fifth of the way back is left out: the rest starts from pure noise all the same. If nothing is lost by that, these steps were of no use. (The distance is that of *Measure*; the sigmoid schedule is a third one, much like the cosine.)
+# Three schedules on 16 by 16 pixels, equally long trainings, three seeds each. In addition the first fifth of the way back is left out: the rest starts from pure noise all the same. If nothing is lost by that, these steps were of no use. (The distance is that of *Measure*; the third schedule, the sigmoid, is much like the cosine.)
 
 # %%
 rows = training.results(ddpm_experiments.SCHEDULES)
