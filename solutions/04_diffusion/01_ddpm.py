@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 90 minutes of work, 55 of them exercises; the code runs in about 4 minutes on a laptop's CPU |
+# | **Time** | 90 minutes of work, 55 of them exercises; the code runs in about 2 minutes on a laptop's CPU |
 # | **You need** | normal distributions (sums of independent ones, the KL divergence between two); chapter 1, notebook 2 (the bound on the likelihood) |
 # | **Builds on** | the ring of chapter 2, notebook 1, as data; nothing that you wrote before |
 # | **Code** | `course_utils/diffusion/schedules.py`, `ddpm.py`, `samplers.py`, `points.py`, `unet.py` |
@@ -761,7 +761,7 @@ for recipe in (recipes.DDPM_SCENES, recipes.DDPM_FACES):
         print(f"  {name} {value:.3g}", f"({', '.join(beside)})" if beside else "")
 
 # %% [markdown]
-# `judge_frechet` is the Fréchet distance in features of the course's judge, and the ceiling's is the floor. What the table does not show is the price: the VAE and the GAN draw a face in one pass through their network, the DDPM in 25, and by the full chain in a thousand. The next notebook is about that, and about asking for a class more firmly.
+# `judge_frechet` is the Fréchet distance in features of the course's judge, and the ceiling's is the floor. The DDPM reaches a little more of the real faces than the GAN (coverage), and yet lies further from them: after half an hour on one core its faces are soft (sharpness), where the GAN's have hard edges and broken details. Neither is beyond doubt in all details (readable). What the table does not show is the price: the VAE and the GAN draw a face in one pass through their network, the DDPM in 25, and by the full chain in a thousand. The next notebook is about that, and about asking for a class more firmly.
 #
 # ## The real thing
 #
