@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import pickle
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -181,14 +182,63 @@ def read_diffusers(
     kind = settings.get("_class_name")
     if kind not in kinds:
         raise WeightsError(f"{source} {subfolder} holds a {kind}, but expected was a {' or '.join(kinds)} of diffusers")
-    odd = {name: settings[name] for name, value in only.items() if settings.get(name, value) != value}
-    if odd:
-        expected = {name: only[name] for name in odd}
-        raise WeightsError(f"this {kind} of {source} is another network than ours: it has {odd}, ours {expected}")
+    _check_settings(f"{kind} of {source}", settings, only)
     try:
         return settings, read_weights(source, f"{inside}diffusion_pytorch_model.safetensors")
     except FileNotFoundError:
         return settings, read_weights(source, f"{inside}diffusion_pytorch_model.bin")
+
+
+def read_transformers(
+    source: str | Path, kind: str, only: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Settings and weights of a published model in the layout of transformers, from a folder or a hub id.
+
+    The folder holds `config.json` and `model.safetensors` (`pytorch_model.bin` in older repositories).
+
+    Args:
+        kind: its `model_type`.
+        only: settings of which our model knows one value; where they are given, they must have it.
+
+    Raises:
+        FileNotFoundError, OfflineError: as in `read_weights`.
+        WeightsError: as in `read_weights`, and for a model of another kind or with other settings.
+    """
+    settings = read_config(source)
+    if settings.get("model_type") != kind:
+        raise WeightsError(f"{source} holds a {settings.get('model_type')}, but expected was a {kind} of transformers")
+    _check_settings(f"{kind} of {source}", settings, only)
+    try:
+        return settings, read_weights(source, WEIGHTS)
+    except FileNotFoundError:
+        return settings, read_weights(source, "pytorch_model.bin")
+
+
+def find_file(source: str | Path, filename: str) -> Path:
+    """The path of a file in a folder or in a repository of the Hugging Face hub, downloaded if need be.
+
+    Raises:
+        FileNotFoundError, OfflineError: as in `read_weights`.
+    """
+    return _locate(str(source), filename)
+
+
+def renamed(weights: Mapping[str, Tensor], patterns: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    """Tensors under other names: each regular expression in its turn is replaced in every name, as by `re.sub`."""
+    named = {}
+    for name, tensor in weights.items():
+        for pattern, replacement in patterns:
+            name = re.sub(pattern, replacement, name)
+        named[name] = tensor
+    return named
+
+
+def _check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, Any]) -> None:
+    """Refuse a published model whose settings, where they are given, differ from those in `only`."""
+    odd = {name: settings[name] for name, value in only.items() if settings.get(name, value) != value}
+    if odd:
+        expected = {name: only[name] for name in odd}
+        raise WeightsError(f"this {model} is another network than ours: it has {odd}, ours {expected}")
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], source: str | Path) -> None:

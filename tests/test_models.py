@@ -32,6 +32,7 @@ from course_utils.autoencoders import (
     VQVAEConfig,
     vqvae,
 )
+from course_utils.clip import CLIP, CLIPConfig
 from course_utils.data import faces, scenes
 from course_utils.diffusion import (
     AutoencoderKL,
@@ -44,6 +45,17 @@ from course_utils.diffusion import (
     UNetConfig,
 )
 from course_utils.gans import DCGAN, GAN, DCGANConfig, GANConfig
+from course_utils.language import (
+    BERT,
+    GPT2,
+    T5,
+    BERTConfig,
+    GPT2Config,
+    T5Config,
+    ViT,
+    ViTConfig,
+    generate,
+)
 from course_utils.metrics.judges import (
     FaceJudge,
     FaceJudgeConfig,
@@ -175,6 +187,16 @@ def denoiser(name: str, build: Callable[[], nn.Module], settings: dict) -> Case:
     return Case(name, lambda: shaken(build()), inputs, loss_inputs=lambda: (*inputs(), pictures(3, 8)))
 
 
+def words(length: int, seed: int = 7) -> Tensor:
+    """Texts (BATCH, length) of 11 different tokens, 0 and 1 not among them."""
+    return layers.draw_integers(2, 11, (BATCH, length), runtime.generator(seed))
+
+
+def real() -> Tensor:
+    """Which of 6 tokens are real: each text begins with another amount of padding, the first with none."""
+    return torch.arange(6) >= torch.arange(BATCH)[:, None]
+
+
 WAYS = {"fully_connected": (32, 16), "convolutional": (8, 16)}
 CASES = [
     *(Case(f"autoencoder {way} {up}", lambda way=way, widths=widths, up=up: Autoencoder(AutoencoderConfig(way, 3, 16, widths, 6, up)), lambda: (pictures(3),)) for way, widths in WAYS.items() for up in ("resize", "transposed")),
@@ -195,6 +217,11 @@ CASES = [
     *(denoiser(f"dit {kind}", lambda kind=kind: DiT(DiTConfig(3, 3, 8, 2, 16, 2, 2, **kind)), kind) for kind in ({}, {"num_classes": 5}, {"context_width": 10})),
     Case("denoiser of points", lambda: shaken(PointDenoiser(PointDenoiserConfig(2, 16, 2))), lambda: (noise(2), 1000 * layers.draw_uniform((BATCH,), runtime.generator(6))), loss_inputs=lambda: (noise(2), 1000 * layers.draw_uniform((BATCH,), runtime.generator(6)), points())),
     Case("kl autoencoder", lambda: AutoencoderKL(AutoencoderKLConfig(3, 16, (8, 16), 1, 4, 4)), lambda: (patches(), noise(4, 8, 8))),
+    *(Case(f"gpt-2 {kind}", lambda: GPT2(GPT2Config(11, 8, 16, 2, 2)), lambda mask=mask: (words(6), *mask()), lambda model, generator: generate(model, words(4), 4, generator, temperature=3.0)) for kind, mask in {"": tuple, "padded": lambda: (real(),)}.items()),
+    Case("bert", lambda: BERT(BERTConfig(11, 8, 16, 2, 2, 24)), lambda: (words(6), real()), loss_inputs=lambda: (words(6), words(6, 8), real(), (words(6) > 5).long(), words(1)[:, 0] % 2)),
+    *(Case(f"t5 {kind}", lambda kind=kind: shaken(T5(T5Config(11, 16, 1, 2, 2, 6, 24, **kind))), lambda: (words(6), words(5, 8), real()), lambda model, generator: generate(model, words(6), 4, generator, temperature=3.0)) for kind in ({}, {"gated": True, "tied": False, "scaled_output": False})),
+    Case("vit", lambda: shaken(ViT(ViTConfig(3, 16, 4, 16, 2, 2, 24, 5))), lambda: (pictures(3),), loss_inputs=lambda: (pictures(3), labels(5))),
+    Case("clip", lambda: CLIP(CLIPConfig(3, 16, 4, 16, 2, 2, 24, 11, 8, 16, 2, 2, 24, 10, 12)), lambda: (pictures(3), words(6))),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
     Case("face judge", lambda: FaceJudge(FaceJudgeConfig(3, 16, (8, 12), 16)), lambda: portraits()[:1], None, portraits),

@@ -1,4 +1,4 @@
-"""Data: worlds that need no download (`digits`, `faces`, `glyphs`, `scenes`) and real data by name (`real`).
+"""Data: worlds that need no download (`digits`, `faces`, `glyphs`, `scenes`, `text`) and real data by name (`real`).
 
 Importing this package is cheap; a name loads its module when it is first used.
 """
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from course_utils.data.glyphs import GlyphPairs, Glyphs
     from course_utils.data.loading import loader
     from course_utils.data.scenes import Scenes
+    from course_utils.data.text import Blocks, Documents
 
 _HOMES = {
+    "Blocks": "text",
     "Digits": "digits",
+    "Documents": "text",
     "Faces": "faces",
     "Glyphs": "glyphs",
     "GlyphPairs": "glyphs",
@@ -26,9 +29,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Digits", "Faces", "GlyphPairs", "Glyphs", "Scenes", "loader", "stream", "to_dataset",
+    "Blocks", "Digits", "Documents", "Faces", "GlyphPairs", "Glyphs", "Scenes", "loader", "stream", "to_dataset",
     "archives", "cards", "digits", "draws", "exposure", "faces", "glyphs", "hashing", "loading", "outlines", "pixels", "real",
-    "records", "rendered", "scenes",
+    "records", "rendered", "scenes", "text",
 ]  # fmt: skip
 
 

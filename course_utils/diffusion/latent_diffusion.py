@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,6 +30,9 @@ from course_utils.layers import check_sides, draw_normal
 from course_utils.layers.attention import modern_names
 from course_utils.layers.latent_autoencoder import LatentDecoder, LatentEncoder
 from course_utils.training import Player
+
+NARROW = -6.0  # log-variance with which q(z|x) begins: noise as wide as the latents would hide from the decoder what the encoder says
+SCALE_RATE = 0.02  # by which the scale follows that of a batch, while an autoencoder is trained
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ class AutoencoderTerms(NamedTuple):
     l1: Tensor  # mean of |x - D(z)| over all values
     kl: Tensor  # nats a value of the picture, mean over the batch
     adversarial: Tensor  # minus the mean logit of D(z); 0 without a discriminator
+    spread: Tensor  # standard deviation of the mean latents, by which they will be divided
 
-    def loss(self, kl_weight: float, adversarial_weight: float = 0.0) -> Tensor:
+    def loss(self, kl_weight: float, adversarial_weight: float | Tensor = 0.0) -> Tensor:
         """Their weighted sum, a scalar."""
         return self.l1 + kl_weight * self.kl + adversarial_weight * self.adversarial
 
@@ -98,6 +103,7 @@ class AutoencoderKL(nn.Module, HubModel, coders=config_coders(AutoencoderKLConfi
         sizes = (config.widths, config.num_blocks, config.num_groups, config.mid_attention)
         self.encoder = LatentEncoder(config.in_channels, 2 * latents, *sizes)
         self.quant_conv = nn.Conv2d(2 * latents, 2 * latents, 1)
+        nn.init.constant_(self.quant_conv.bias[latents:], NARROW)
         self.post_quant_conv = nn.Conv2d(latents, latents, 1)
         self.decoder = LatentDecoder(latents, config.in_channels, *sizes)
         self.register_buffer("scaling_factor", torch.ones(()))
@@ -128,7 +134,11 @@ class AutoencoderKL(nn.Module, HubModel, coders=config_coders(AutoencoderKLConfi
         if discriminator is not None:
             adversarial = hinge_generator_loss(discriminator(reconstruction).to(images.dtype))
         return AutoencoderTerms(
-            reconstruction, F.l1_loss(reconstruction, images), posterior.kl().mean() / images[0].numel(), adversarial
+            reconstruction,
+            F.l1_loss(reconstruction, images),
+            posterior.kl().mean() / images[0].numel(),
+            adversarial,
+            posterior.mean.std(),
         )
 
     def loss(self, images: Tensor, noise: Tensor) -> Tensor:
@@ -139,6 +149,14 @@ class AutoencoderKL(nn.Module, HubModel, coders=config_coders(AutoencoderKLConfi
     def measure_scale(self, images: Tensor) -> None:
         """Set `scaling_factor` to one over the standard deviation of the mean latents of `images` (batch, channels, height, width)."""
         self.scaling_factor.copy_(1 / self.encode(images).mean.std())
+
+    @torch.no_grad()
+    def follow_scale(self, spread: Tensor) -> None:
+        """Move `scaling_factor` a little towards one over `spread`, the standard deviation of a batch's latents: so it fits when a training ends."""
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(spread)
+            spread = spread / torch.distributed.get_world_size()
+        self.scaling_factor.lerp_(1 / spread, SCALE_RATE)
 
     @classmethod
     def from_hub(cls, source: str | Path, subfolder: str = "") -> Self:
@@ -239,14 +257,20 @@ def autoencoder_players(
     images: str = "image",
     *,
     adversarial_weight: float = 0.1,
+    adversarial_start: int = 0,
     learning_rate: float = 1e-3,
 ) -> list[Player]:
     """The alternating step for `training.fit`: one of the discriminator, then one of the autoencoder; without a discriminator only the latter.
 
+    While it trains, the autoencoder's `scaling_factor` follows the spread of its latents.
+
     Args:
-        discriminator: of patches, as `translation.pix2pix.PatchDiscriminator(in_channels)`.
+        discriminator: of patches, as `translation.pix2pix.PatchDiscriminator(in_channels)`. It counts its steps in a buffer, `steps`.
         images: the field of a batch that holds the pictures.
+        adversarial_start: for so many steps the discriminator learns, but nobody listens to it: at first any reconstruction gives itself away
+            by its blur, and the error of the pixels is the better teacher (the authors' code waits, too).
     """
+    spreads = []
 
     def noise_for(batch: dict) -> Tensor:
         size = [side // 2 ** (len(model.config.widths) - 1) for side in batch[images].shape[2:]]
@@ -259,13 +283,28 @@ def autoencoder_players(
 
     def autoencoder_objective(batch: dict) -> tuple[Tensor, dict[str, Tensor]]:
         terms = model.terms(batch[images], noise_for(batch), discriminator)
+        spreads.append(terms.spread.detach())
         logs = {"l1": terms.l1, "kl": terms.kl, "adversarial": terms.adversarial}
-        return terms.loss(model.config.kl_weight, adversarial_weight), logs
+        weight = 0.0 if discriminator is None else adversarial_weight * (discriminator.steps > adversarial_start)
+        return terms.loss(model.config.kl_weight, weight), logs
 
-    players = [Player("autoencoder", model, autoencoder_objective, learning_rate)]
-    if discriminator is not None:
-        players.insert(0, Player("discriminator", discriminator, discriminator_objective, learning_rate, (0.5, 0.9)))
-    return players
+    def after_autoencoder_step(_: dict) -> None:
+        model.follow_scale(torch.stack(spreads).mean())  # several, if gradients are accumulated
+        spreads.clear()
+
+    def after_discriminator_step(_: dict) -> None:
+        discriminator.steps += 1
+
+    players = [
+        Player("autoencoder", model, autoencoder_objective, learning_rate, after_step=after_autoencoder_step),
+    ]
+    if discriminator is None:
+        return players
+    discriminator.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+    critic = Player(
+        "discriminator", discriminator, discriminator_objective, learning_rate, (0.5, 0.9), after_step=after_discriminator_step
+    )  # fmt: skip
+    return [critic, *players]
 
 
 def published_config(settings: dict[str, Any]) -> AutoencoderKLConfig:

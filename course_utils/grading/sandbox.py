@@ -7,11 +7,11 @@ import json
 import math
 import os
 import queue
+import select
 import shutil
 import signal
 import site
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -137,7 +137,7 @@ class Sandbox(Child):
         for _ in range(2):
             if self._process is None:
                 self._start()
-            mine, theirs = _channel(self.seconds)
+            mine, theirs = socket.socketpair()
             traps = [(trap.module, trap.name, trap.functions) for trap in self.traps]
             done = self._order({"traps": traps, "cpu": self._cpu()}, theirs, self._files)
             theirs.close()
@@ -169,7 +169,15 @@ class Sandbox(Child):
         return self._channel is not None
 
     def _send(self, line: bytes) -> None:
-        self._channel.sendall(line)
+        # not by `settimeout`: it would hold for the thread that waits for answers on the same socket, too, and end it
+        until, rest = time.monotonic() + self.seconds, memoryview(line)
+        ready = select.poll()
+        ready.register(self._channel, select.POLLOUT)
+        while rest:
+            if not ready.poll(max(0.0, 1000 * (until - time.monotonic()))):
+                raise TimeoutError("the answer's process does not read what it is sent")
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[self._channel.send(rest, socket.MSG_DONTWAIT) :]
 
     def _lose(self, error: SubjectLost) -> None:
         self._drop()
@@ -227,17 +235,6 @@ class Sandbox(Child):
         self._reason = reason
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
-
-
-def _channel(seconds: float) -> tuple[socket.socket, socket.socket]:
-    """Two ends of a channel. Sending on the first takes `seconds` at most, while a thread waits at it for what comes.
-
-    The kernel sees to that limit: Python's own, `settimeout`, would make the descriptor non-blocking for the waiting thread, too,
-    which now and then takes that for the end of the channel.
-    """
-    mine, theirs = socket.socketpair()
-    mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6)))
-    return mine, theirs
 
 
 def _watch(process: subprocess.Popen, limits: Limits, over: threading.Event, stop: Any) -> None:

@@ -74,3 +74,23 @@ class ClassEmbedding(nn.Embedding):
         if labels is None:
             return self.weight[-1].expand(batch_size, -1)
         return super().forward(labels)
+
+
+class TokenEmbedding(nn.Embedding):
+    """A vector (width,) for each entry of a vocabulary: ids (...) int64 in [0, vocab_size) to (..., width)."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Vectors of the ids.
+
+        Raises:
+            ValueError: if these are no integers, or some are outside of the vocabulary. (On a GPU, CUDA stops at those with an assertion of its own.)
+        """
+        if ids.is_floating_point():
+            raise ValueError(f"token ids are integers, got {ids.dtype}")
+        try:
+            return super().forward(ids)
+        except IndexError as error:
+            raise ValueError(
+                f"token ids must lie in [0, {self.num_embeddings}), the vocabulary of this model, "
+                f"got {int(ids.min())} to {int(ids.max())}: was another tokenizer used?"
+            ) from error

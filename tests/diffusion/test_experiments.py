@@ -1,4 +1,4 @@
-"""The chapter's experiments: each runs, its verdict follows its numbers, and what they measure is what they say."""
+"""The experiments of notebook 01_ddpm: each runs, its verdict follows its numbers, and what they measure is what they say."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from course_utils.layers import draw_normal
 from course_utils.runtime import generator
 
 ALL = pytest.mark.parametrize(
-    "experiment", experiments.EXPERIMENTS, ids=[experiment.name for experiment in experiments.EXPERIMENTS]
+    "experiment", ddpm_experiments.EXPERIMENTS, ids=[experiment.name for experiment in ddpm_experiments.EXPERIMENTS]
 )
 
 

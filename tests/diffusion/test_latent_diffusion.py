@@ -152,6 +152,21 @@ def test_players_train_both_and_the_discriminator_first():
     assert logs["adversarial"] == 0 and loss.isfinite()
 
 
+def test_a_discriminator_is_listened_to_only_after_its_start():
+    model, discriminator = autoencoder(), PatchDiscriminator(3, width=4, layers=1)
+    batch = {"image": normal(4, 3, 16, 16).clamp(-1, 1)}
+    critic, player = autoencoder_players(model, discriminator, adversarial_weight=0.5, adversarial_start=1)
+    parts = []
+    for _ in range(3):
+        torch.manual_seed(1)
+        loss, logs = player.objective(batch)
+        parts.append((loss - logs["l1"] - model.config.kl_weight * logs["kl"]).item())
+        critic.after_step(batch)
+    assert parts[:2] == pytest.approx([0, 0], abs=1e-6)
+    assert parts[2] == pytest.approx(0.5 * logs["adversarial"].item(), abs=1e-5)
+    assert "steps" in discriminator.state_dict(), "a training that goes on has to know how far it was"
+
+
 # --- latents -------------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,8 @@ from course_utils.diffusion import DiffusionConfig, GaussianDiffusion, recipes
 from course_utils.diffusion.ddpm import discretized_log_likelihood
 from course_utils.gans import recipes as face_recipes
 
-ALL = pytest.mark.parametrize("recipe", recipes.RECIPES, ids=[recipe.name for recipe in recipes.RECIPES])
+DDPMS = (recipes.DDPM_SCENES, recipes.DDPM_FACES)
+ALL = pytest.mark.parametrize("recipe", DDPMS, ids=[recipe.name for recipe in DDPMS])
 FEW = 10
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from course_utils.checks.diffusion import add_noise as _add_noise, posterior_mean as _posterior_mean
+from course_utils.checks.diffusion.ddpm import diffusion_loss as _reference  # what the notebook gives to whoever is stuck
 
 add_noise, posterior_mean = _add_noise.reference, _posterior_mean.reference
 
@@ -195,6 +196,91 @@ def add_noise(images, noise, timesteps, alphas_cumprod):
 """,
             "changes `images` in place",
         ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = alphas_cumprod.clamp(min=0.01)[timesteps].view(-1, *[1] * (images.ndim - 1))
+    return a.sqrt() * images + (1 - a).sqrt() * noise
+""",
+            'away from 0 (clamp, + eps)',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    padded = torch.cat([torch.ones(1), alphas_cumprod])
+    a = padded[timesteps].view(-1, *[1] * (images.ndim - 1))
+    return a.sqrt() * images + (1 - a).sqrt() * noise
+""",
+            'entry 0 of alphas_cumprod is already the state after *one* step',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = alphas_cumprod[(timesteps + 1).clamp(max=len(alphas_cumprod) - 1)].view(-1, *[1] * (images.ndim - 1))
+    return a.sqrt() * images + (1 - a).sqrt() * noise
+""",
+            'one step too late',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = torch.where(timesteps == 0, 1.0, alphas_cumprod[timesteps]).view(-1, *[1] * (images.ndim - 1))
+    return a.sqrt() * images + (1 - a).sqrt() * noise
+""",
+            'At t = 0 you return the clean picture',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = alphas_cumprod.flip(0)[timesteps].view(-1, *[1] * (images.ndim - 1))
+    return a.sqrt() * images + (1 - a).sqrt() * noise
+""",
+            'from its end',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = (1 - timesteps / len(alphas_cumprod)).view(-1, *[1] * (images.ndim - 1))
+    return a.sqrt() * images + (1 - a).sqrt() * noise
+""",
+            'You took 1 - t / T',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = alphas_cumprod[timesteps].mean()
+    return a.sqrt() * images + (1 - a).sqrt() * noise
+""",
+            'All pictures get one time, a mean',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = alphas_cumprod[timesteps].view(-1, *[1] * (images.ndim - 1))
+    return a * images + (1 - a ** 2).sqrt() * noise
+""",
+            'It is the *square* of that factor',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    a = alphas_cumprod[timesteps].view(-1, *[1] * (images.ndim - 1))
+    return a.sqrt() * noise - (1 - a).sqrt() * images
+""",
+            'This is the velocity',
+        ),
+        (
+            """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    alphas = alphas_cumprod / torch.cat([torch.ones(1), alphas_cumprod[:-1]])
+    out = images.clone()
+    for i, t in enumerate(timesteps.tolist()):
+        for s in range(t + 1):
+            out[i] = alphas[s].sqrt() * out[i] + (1 - alphas[s]).sqrt() * noise[i]
+    return out
+""",
+            'the *same* noise each time',
+        ),
     ],
     "cosine_schedule": [
         (
@@ -342,6 +428,226 @@ def cosine_schedule(num_train_timesteps, offset=0.008):
 """,
             "You took T times from 0 to 1",
         ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'The division by 1 + s is missing',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(0, 0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'The division by 1 + s is missing',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'ends at pi in place of pi/2',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.sin((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'The sine in place of the cosine',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + 0.008) / (1 + 0.008) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            '`offset` does not enter',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'One entry is missing',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()[:-1]
+""",
+            'The last entry is missing',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    return (f / f[0]).float()
+""",
+            'You took T times from 0 to 1',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.arange(T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / T / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'The offset is divided by T',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos(t + offset / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'A bracket is missing',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos(((t + offset) / (1 + offset) * math.pi / 2) ** 2)
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'You squared the angle',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.99)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'You clip the betas at 0.99:',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.9999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'You clip the betas at 0.9999:',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(1e-4, 0.9999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'to [0.0001, 0.9999]',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(1e-4, 0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'You keep the betas above 0.0001 as well',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    return (f[1:] / f[:-1]).clamp(max=0.999).cumprod(0).float()
+""",
+            'You clip the *alphas* at 0.999',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    f[0] = 1
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'The first beta is taken against 1',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    f = f / f[0]
+    betas = (f[:-1] - f[1:]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'You took the *difference* of neighbours',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[:-1] / f[1:]).clamp(max=0.999)
+    return torch.cumprod(1 - betas, dim=0).float()
+""",
+            'The quotient is upside down',
+        ),
+        (
+            """
+def cosine_schedule(num_train_timesteps, offset=0.008):
+    T = num_train_timesteps
+    t = torch.linspace(0, 1, T + 1, dtype=torch.float64)
+    f = torch.cos((t + offset) / (1 + offset) * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
+    return (1 - betas.cumprod(0)).float()
+""",
+            'You multiply the betas and subtract',
+        ),
     ],
     "loss_of_a_network": [
         (
@@ -476,6 +782,165 @@ return F.mse_loss(network(noisy, timesteps), noise)
 """),
             "In x_t the roots are missing",
         ),
+        (
+            _loss("""
+a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+noisy = a.sqrt() * images + (1 - a).sqrt() * noise
+return F.mse_loss(network(noisy, timesteps), noise)
+"""),
+            'has not the shape of the images',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+return F.mse_loss(network(noisy, timesteps[:, None]), noise)
+"""),
+            'You give the times a second axis',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+return F.mse_loss(network(noisy), noise)
+"""),
+            'You do not tell the network the time',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+return F.mse_loss(network(noisy, timesteps - 1), noise)
+"""),
+            'You tell the network t - 1',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+return F.mse_loss(network(noisy, (1 - alphas_cumprod[timesteps]).sqrt()), noise)
+"""),
+            "the noise's factor in place of the time",
+        ),
+        (
+            _loss("""
+noisy = add_noise(noise, images, timesteps, alphas_cumprod)
+return F.mse_loss(network(noisy, timesteps), noise)
+"""),
+            'Picture and noise are swapped',
+        ),
+        (
+            _loss("""
+alphas = alphas_cumprod / torch.cat([torch.ones(1), alphas_cumprod[:-1]])
+noisy = add_noise(images, noise, timesteps, alphas)
+return F.mse_loss(network(noisy, timesteps), noise)
+"""),
+            'by a single step only',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod.cumprod(0))
+return F.mse_loss(network(noisy, timesteps), noise)
+"""),
+            'the running product once more',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+return F.mse_loss(network(noisy.clamp(-1, 1), timesteps), noise)
+"""),
+            'You clamp x_t',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+return F.mse_loss(network(noisy, timesteps), noisy - images)
+"""),
+            'You compare with noisy - images',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+return (predicted - noise).flatten(1).norm(dim=1).mean()
+"""),
+            'without its square: the loss',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+return (predicted - noise).norm()
+"""),
+            'the length of the whole error',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+return ((predicted - noise) ** 2).sum(dim=1).mean()
+"""),
+            'You summed over the second axis',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+return F.smooth_l1_loss(predicted, noise)
+"""),
+            'This is the Huber loss',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+return F.mse_loss(predicted.flatten(1).unsqueeze(1), noise.flatten(1))
+"""),
+            "compared with *every* picture's noise",
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+a = alphas_cumprod[timesteps].view(-1, *[1] * (images.ndim - 1))
+clean = (noisy - (1 - a).sqrt() * predicted) / a.sqrt()
+return F.mse_loss(clean, images)
+"""),
+            'You turn the answer into a picture',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+a = alphas_cumprod[timesteps].view(-1, *[1] * (images.ndim - 1))
+return (a / (1 - a) * (predicted - noise) ** 2).mean()
+"""),
+            'The loss has none, on purpose',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+a = alphas_cumprod[timesteps].view(-1, *[1] * (images.ndim - 1))
+return ((1 - a) * (predicted - noise) ** 2).mean()
+"""),
+            'The loss has none, on purpose',
+        ),
+        (
+            _loss("""
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+a = alphas_cumprod[timesteps].view(-1, *[1] * (images.ndim - 1))
+return (a * (predicted - noise) ** 2).mean()
+"""),
+            'The loss has none, on purpose',
+        ),
+        (
+            _loss("""
+alphas = alphas_cumprod / torch.cat([torch.ones(1), alphas_cumprod[:-1]])
+weights = (1 - alphas) / (2 * alphas * (1 - alphas_cumprod))
+noisy = add_noise(images, noise, timesteps, alphas_cumprod)
+predicted = network(noisy, timesteps)
+return (weights[timesteps].view(-1, *[1] * (images.ndim - 1)) * (predicted - noise) ** 2).mean()
+"""),
+            "the bound's own weight",
+        ),
     ],
     "posterior_mean": [
         (
@@ -561,6 +1026,249 @@ return before.sqrt() * images + (1 - before).sqrt() * predicted
         (
             _mean(NAMES + "return before.sqrt() * images"),
             "You jump from the picture to step t - 1",
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now).clamp(min=0.01) * images + alpha.sqrt() * (1 - before) / (1 - now).clamp(min=0.01) * noisy
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now).clamp(min=1e-4) * images + alpha.sqrt() * (1 - before) / (1 - now).clamp(min=1e-4) * noisy
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now + 1e-5) * images + alpha.sqrt() * (1 - before) / (1 - now + 1e-5) * noisy
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _mean(NAMES + """
+now = now.clamp(max=0.999)
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _mean(NAMES + """
+alpha = alpha.clamp(min=0.1)
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _mean(NAMES + """
+now = now.clamp(min=0.01)
+alpha = now / before
+beta = 1 - alpha
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _mean(NAMES + """
+if timestep == 0:
+    alpha, beta = torch.ones_like(now), torch.zeros_like(now)
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'At t = 0 your result is zero',
+        ),
+        (
+            _mean(NAMES + """
+if timestep <= 1:
+    return images
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'At t = 1 you return the picture as well',
+        ),
+        (
+            _mean(NAMES + """
+beta = 1 - now
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'and it cancelled',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - now) / (1 - now) * noisy
+"""),
+            'you put t where t - 1 belongs',
+        ),
+        (
+            _mean(NAMES + """
+return before * beta / (1 - now) * images + alpha * (1 - before) / (1 - now) * noisy
+"""),
+            'Both roots are missing',
+        ),
+        (
+            _mean(NAMES + """
+return torch.sqrt(before * beta) / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            "In the picture's weight the root covers",
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now) * images + torch.sqrt(alpha * (1 - before)) / (1 - now) * noisy
+"""),
+            'In the weight of x_t the root covers',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - before) * images + alpha.sqrt() * (1 - before) / (1 - before) * noisy
+"""),
+            'The denominators are those of the step before',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - before) * noisy
+"""),
+            'In the weight of x_t the denominator',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            "The picture's weight lacks its denominator",
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) * noisy
+"""),
+            'The weight of x_t lacks its denominator',
+        ),
+        (
+            _mean(NAMES + """
+return alpha.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'stands the root of alpha_t',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / (1 - now) * images + before.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'stands the root of alphas_cumprod[t - 1]',
+        ),
+        (
+            _mean(NAMES + """
+beta = 1 - before
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'stands 1 - alphas_cumprod[t - 1] for beta_t',
+        ),
+        (
+            _mean(NAMES + """
+beta = before - now
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'You took the *difference* of two entries',
+        ),
+        (
+            _mean(NAMES + """
+return before.sqrt() * beta / 1 - now * images + alpha.sqrt() * (1 - before) / 1 - now * noisy
+"""),
+            'Brackets are missing',
+        ),
+        (
+            _mean(NAMES + """
+weight = before.sqrt() * beta / (1 - now)
+return weight * images + (1 - weight) * noisy
+"""),
+            'You gave x_t what is left to 1',
+        ),
+        (
+            _mean(NAMES + """
+weight = alpha.sqrt() * (1 - before) / (1 - now)
+return (1 - weight) * images + weight * noisy
+"""),
+            'You gave the picture what is left to 1',
+        ),
+        (
+            _mean(NAMES + """
+first, second = before.sqrt() * beta, alpha.sqrt() * (1 - before)
+return (first * images + second * noisy) / (first + second)
+"""),
+            'You divide by the sum of the weights',
+        ),
+        (
+            _mean(NAMES + """
+return beta * images + alpha * noisy
+"""),
+            'You weigh picture and x_t by beta_t and alpha_t',
+        ),
+        (
+            _mean(NAMES + """
+return (noisy - beta / (1 - now).sqrt() * images) / alpha.sqrt()
+"""),
+            'You treat `images` as the noise',
+        ),
+        (
+            _mean(NAMES + """
+return (before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy).clamp(-1, 1)
+"""),
+            'You clamp the result',
+        ),
+        (
+            _mean(NAMES + """
+images = images.clamp(-1, 1)
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'You clamp the picture',
+        ),
+        (
+            _mean(NAMES + """
+return (before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy).squeeze()
+"""),
+            'squeeze() takes away the channel',
+        ),
+        (
+            _mean("""
+now = alphas_cumprod[timestep]
+before = alphas_cumprod[timestep - 1] if timestep > 0 else 1
+alpha = now / before
+return before.sqrt() * (1 - alpha) / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'A plain 1 has no .sqrt()',
+        ),
+        (
+            _mean("""
+now = alphas_cumprod[timestep]
+before = alphas_cumprod[timestep - 1] if timestep > 0 else 1.0
+alpha = now / before
+return before.sqrt() * (1 - alpha) / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'A plain 1 has no .sqrt()',
+        ),
+        (
+            _mean("""
+now = alphas_cumprod[timestep]
+before = alphas_cumprod[timestep - 1] if timestep > 0 else 1.0
+alpha = now / before
+return torch.sqrt(before) * (1 - alpha) / (1 - now) * images + torch.sqrt(alpha) * (1 - before) / (1 - now) * noisy
+"""),
+            'A plain 1 has no .sqrt()',
+        ),
+        (
+            _mean("""
+now = alphas_cumprod[timestep]
+before = alphas_cumprod[timestep - 1] if timestep > 0 else 1
+alpha = now / before
+return torch.sqrt(before) * (1 - alpha) / (1 - now) * images + torch.sqrt(alpha) * (1 - before) / (1 - now) * noisy
+"""),
+            'A plain 1 has no .sqrt()',
+        ),
+        (
+            _mean("""
+padded = torch.cat([torch.ones(1), alphas_cumprod])
+if timestep == 0:
+    return images
+now, before = padded[timestep], padded[timestep - 1]
+alpha, beta = now / before, 1 - now / before
+return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
+"""),
+            'You are one step too early',
         ),
     ],
     "ancestral_step": [
@@ -710,6 +1418,269 @@ return mean + beta.sqrt() * torch.randn_like(noisy) if timestep > 0 else mean
 """),
             "draws random numbers of its own",
         ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt().clamp(min=0.3)
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.clamp(min=1e-4).sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.clamp(max=0.5).sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'you keep something away from 0',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 and beta > 1e-3 else mean
+"""),
+            'leave noise out where it is small',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+beta = 1 - now / alphas_cumprod[timestep - 1]
+return mean + (timestep > 0) * beta.sqrt() * fresh_noise
+"""),
+            'NaN times 0 is NaN still',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + (beta * (1 - before) / (1 - now)) * fresh_noise if timestep > 0 else mean
+"""),
+            "the posterior's *variance*",
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + alpha.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'what the step *keeps*',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + (2 * beta).sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'twice the variance',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + (before - now).sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'You took the *difference* of two entries',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt().sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'The root of beta_t is taken twice',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now) * predicted_noise) / now
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'both roots are missing',
+        ),
+        (
+            _step(NAMES + """
+images = noisy - (1 - now).sqrt() * predicted_noise / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'Brackets are missing in the picture',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now.sqrt()) * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'you took 1 - sqrt(a)',
+        ),
+        (
+            _step(NAMES + """
+images = now.sqrt() * noisy - (1 - now).sqrt() * predicted_noise
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'takes the answer for a velocity',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) * now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'In the picture you multiply by',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - now.sqrt() * predicted_noise) / (1 - now).sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'In the picture the factors are swapped',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - before).sqrt() * predicted_noise) / before.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'In the picture you took alphas_cumprod[t - 1]',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - alpha).sqrt() * predicted_noise) / alpha.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'In the picture you took alpha_t',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(noisy, images, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'in the wrong order',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(noisy, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'You hand x_t to posterior_mean twice',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, images, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'You hand the picture to posterior_mean twice',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, max(timestep - 1, 0), alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'You hand t - 1 to posterior_mean',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+return images + beta.sqrt() * fresh_noise if timestep > 0 else images
+"""),
+            "take the posterior's mean between it and x_t",
+        ),
+        (
+            _step(NAMES + """
+mean = (noisy - beta / (1 - now).sqrt() * predicted_noise) / alpha
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'its root is missing',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep < len(alphas_cumprod) - 1 else mean
+"""),
+            'left out at the *first* step back',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else noisy
+"""),
+            'At t = 0 you return x_t',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return (mean + beta.sqrt() * fresh_noise if timestep > 0 else mean).clamp(-1, 1)
+"""),
+            'You clamp the result',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * fresh_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return mean + beta.sqrt() * predicted_noise if timestep > 0 else mean
+"""),
+            'Predicted and fresh noise are swapped',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+return (mean + beta.sqrt() * fresh_noise if timestep > 0 else mean).squeeze()
+"""),
+            'squeeze() takes away the channel',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+if timestep == 0:
+    return torch.zeros_like(noisy)
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'At t = 0 your result is zero',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod)
+if timestep > 1:
+    beta = 1 - alphas_cumprod[timestep - 1] / alphas_cumprod[timestep - 2]
+else:
+    beta = 1 - alphas_cumprod[0]
+return mean + beta.sqrt() * fresh_noise if timestep > 0 else mean
+"""),
+            'the beta of the step *before*',
+        ),
+        (
+            _step(NAMES + """
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+if timestep == 0:
+    return images
+mean = (noisy - beta / (1 - now) * predicted_noise) / alpha.sqrt()
+return mean + beta.sqrt() * fresh_noise
+"""),
+            'the root is missing',
+        ),
     ],
 }  # fmt: skip
 
@@ -737,6 +1708,10 @@ def add_noise(images, noise, timesteps, alphas_cumprod):
     angle = torch.arccos(alphas_cumprod.sqrt())[timesteps]
     mixed = angle.cos()[:, None] * images.flatten(1) + angle.sin()[:, None] * noise.flatten(1)
     return mixed.reshape(images.shape)
+""",
+        """
+def add_noise(images, noise, timesteps, alphas_cumprod):
+    return torch.stack([math.sqrt(alphas_cumprod[t]) * x + math.sqrt(1 - alphas_cumprod[t]) * e for x, e, t in zip(images, noise, timesteps)])
 """,
     ],
     "cosine_schedule": [
@@ -793,6 +1768,7 @@ return error.flatten(1).mean(dim=1).mean()
 difference = network(add_noise(images, noise, timesteps, alphas_cumprod), timesteps) - noise
 return torch.linalg.vector_norm(difference) ** 2 / noise.numel()
 """),
+        _loss("return _reference(network, images, noise, timesteps, alphas_cumprod)"),
     ],
     "posterior_mean": [
         _mean(NAMES + "return before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy"),
@@ -816,6 +1792,29 @@ before = alphas_cumprod[timestep - 1].item() if timestep else 1.0
 alpha = now / before
 return math.sqrt(before) * (1 - alpha) / (1 - now) * images + math.sqrt(alpha) * (1 - before) / (1 - now) * noisy
 """),
+        _mean(NAMES + """
+noise = (noisy - now.sqrt() * images) / (1 - now).sqrt()
+return (noisy - beta / (1 - now).sqrt() * noise) / alpha.sqrt()
+"""),
+        _mean(NAMES + """
+variance = beta * (1 - before) / (1 - now)
+noise = (noisy - now.sqrt() * images) / (1 - now).sqrt()
+return before.sqrt() * images + (1 - before - variance).clamp(min=0).sqrt() * noise
+"""),
+        _mean("""
+now = alphas_cumprod[timestep]
+before = alphas_cumprod[timestep - 1] if timestep > 0 else 1
+alpha = now / before
+return before**0.5 * (1 - alpha) / (1 - now) * images + alpha**0.5 * (1 - before) / (1 - now) * noisy
+"""),
+        _mean("""
+if timestep == 0:
+    return images
+now, before = alphas_cumprod[timestep], alphas_cumprod[timestep - 1]
+alpha = now / before
+one, two = 1 / (1 - before), alpha / (1 - alpha)
+return (one * before.sqrt() * images + two * noisy / alpha.sqrt()) / (one + two)
+"""),
     ],
     "ancestral_step": [
         _step("""
@@ -834,6 +1833,15 @@ return mean + beta.sqrt() * fresh_noise * (timestep > 0)
 images = noisy / now.sqrt() - (1 / now - 1).sqrt() * predicted_noise
 mean = before.sqrt() * beta / (1 - now) * images + alpha.sqrt() * (1 - before) / (1 - now) * noisy
 return mean + beta.sqrt() * (fresh_noise if timestep > 0 else torch.zeros_like(noisy))
+"""),
+        _step("""
+now = alphas_cumprod[timestep].double()
+images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()
+if timestep == 0:
+    return images.to(noisy.dtype)
+before = alphas_cumprod[timestep - 1].double()
+mean = posterior_mean(images, noisy, timestep, alphas_cumprod.double())
+return (mean + ((before - now) / before).sqrt() * fresh_noise).to(noisy.dtype)
 """),
     ],
 }  # fmt: skip

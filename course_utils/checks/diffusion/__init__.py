@@ -7,11 +7,30 @@ from course_utils.checks.diffusion.ddpm import (
     loss_of_a_network,
     posterior_mean,
 )
+from course_utils.checks.diffusion.latent import cross_attention, join, latent_scale, loss_of_two_networks
+from course_utils.checks.diffusion.sampling import (
+    classifier_guidance,
+    ddim_step,
+    from_velocity,
+    guidance_of_a_network,
+    keep_known,
+    score_from_noise,
+)
 
 __all__ = [
     "add_noise",
     "ancestral_step",
+    "classifier_guidance",
     "cosine_schedule",
+    "cross_attention",
+    "ddim_step",
+    "from_velocity",
+    "guidance_of_a_network",
+    "join",
+    "keep_known",
+    "latent_scale",
     "loss_of_a_network",
+    "loss_of_two_networks",
     "posterior_mean",
+    "score_from_noise",
 ]

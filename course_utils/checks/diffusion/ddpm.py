@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,14 @@ def _table(draw: Draw, steps: int) -> Tensor:
     """A falling `alphas_cumprod` (steps,) without a rule to guess, from about 0.9 to about 0.1, whose steps differ in size."""
     shares = draw.uniform(steps, low=0.5, high=1.5)
     return torch.exp(-0.1 - 2.2 * shares.cumsum(0) / shares.sum())
+
+
+EXTREME = (0.9996, 0.99, 0.4, 0.02, 2e-5)  # from nearly 1 to nearly 0, as the notebook's own tables
+
+
+def _extreme_table(first: float = EXTREME[0], second: float = EXTREME[1]) -> Tensor:
+    """An `alphas_cumprod` (5,) from nearly 1 to nearly 0: whoever keeps a number away from 0 or 1 is found out."""
+    return torch.tensor((first, second, *EXTREME[2:]))
 
 
 def _rates(alphas_cumprod: Tensor, timesteps: Tensor, like: Tensor) -> Tensor:
@@ -44,12 +53,29 @@ def _mixed(signal: Callable[[Tensor], Tensor], noise_rate: Callable[[Tensor], Te
     return add_noise
 
 
+def _walked(image: Tensor, noise: Tensor, timestep: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """A picture after all single steps up to `timestep`, with one and the same noise in each."""
+    alphas = alphas_cumprod / F.pad(alphas_cumprod[:-1], (1, 0), value=1.0)
+    for alpha in alphas[: timestep + 1]:
+        image = alpha.sqrt() * image + (1 - alpha).sqrt() * noise
+    return image
+
+
 def _jump(draw: Draw, steps: int, *shape: int) -> tuple[Tensor, ...]:
     """Pictures or points of a shape (batch, ...), noise, a time for each that differs from the others', and the table."""
     timesteps = draw.uniform(steps).argsort()[: shape[0]]
     return draw.normal(*shape), draw.normal(*shape), timesteps, _table(draw, steps)
 
 
+def _extreme_jump(draw: Draw, *shape: int) -> tuple[Tensor, ...]:
+    """What a jump needs with a table from nearly 1 to nearly 0, each of whose five times comes up."""
+    return draw.normal(5, *shape), draw.normal(5, *shape), torch.tensor([3, 0, 4, 2, 1]), _extreme_table()
+
+
+_JUMP_GUARD = (
+    "Your result is wrong only with a table like the notebook's, from nearly 1 to nearly 0. Do you keep alphas_cumprod, or 1 - alphas_cumprod, away from 0 (clamp, + eps)? "
+    "Neither is ever 0, and nothing divides by them here: take them as they are."
+)
 _SQUARE = (
     "Your result is wrong only where the batch is as large as the picture is wide. alphas_cumprod[timesteps] is (batch,), and without further axes it lies along the *last* axis of "
     "(batch, channels, height, width): each column gets a time, not each picture. Reshape it to (batch, 1, 1, 1)."
@@ -61,47 +87,53 @@ add_noise = Check(
     reference=_noised,
     holds="each picture at its own time, points as well as pictures, signal and noise with their roots",
     look='01_ddpm, exercise 1 "Any step in one jump"',
-    hint="alphas_cumprod[timesteps] is one number a picture, (batch,). Give it further axes, then sqrt(a) * images + sqrt(1 - a) * noise.",
+    hint="a = alphas_cumprod[timesteps] is one number a picture, (batch,). Give it further axes, then sqrt(a) * images + sqrt(1 - a) * noise.",
     cases=(
         Case("5 points of the plane", lambda draw: _jump(draw, 8, 5, 2)),
         Case("3 pictures of 2 channels, 4x6", lambda draw: _jump(draw, 9, 3, 2, 4, 6)),
         Case("4 pictures of 1 channel, 4x4", lambda draw: _jump(draw, 9, 4, 1, 4, 4), alone=_SQUARE),
         Case("2 points of the plane", lambda draw: _jump(draw, 6, 2, 2), alone=_SQUARE),
+        Case("5 points, alphas_cumprod from 0.9996 to 0.00002", lambda draw: _extreme_jump(draw, 3), alone=_JUMP_GUARD),
     ),
     hidden_cases=(
+        Case(
+            "5 pictures, alphas_cumprod from 0.9996 to 0.00002",
+            lambda draw: _extreme_jump(draw, 1, 2, 3),
+            alone=_JUMP_GUARD,
+        ),
         Case("7 points of 3 numbers", lambda draw: _jump(draw, 12, 7, 3)),
         Case("2 pictures of 3 channels, 5x3", lambda draw: _jump(draw, 20, 2, 3, 5, 3)),
     ),
     gradients="required",
-    differentiable=("images", "noise"),
+    differentiable=("images",),  # of the noise as well, code that draws its own would be told of a gradient first
     mistakes=(
         Mistake(
             _mixed(lambda a: a, lambda a: 1 - a),
-            "The roots are missing. Variances add up, not widths: for the sum to keep variance 1 the *squares* of the two rates must add up to 1, so they are sqrt(a) and sqrt(1 - a).",
+            "The roots are missing. Variances add up, not widths: for the sum to keep variance 1 the *squares* of the two factors must add up to 1, so they are sqrt(a) and sqrt(1 - a), with a = alphas_cumprod[t].",
         ),
         Mistake(
             _mixed(lambda a: (1 - a).sqrt(), lambda a: a.sqrt()),
-            "Signal and noise are swapped: alphas_cumprod falls from nearly 1 to nearly 0, and it is the *picture* that fades, with the factor sqrt(a).",
+            "Signal and noise are swapped: alphas_cumprod falls from nearly 1 to nearly 0, and it is the *picture* that fades, with the factor sqrt(alphas_cumprod[t]).",
         ),
         Mistake(
             _mixed(lambda a: a.sqrt(), lambda a: 1 - a),
-            "The picture's root is there, the noise's is missing: 1 - a is the *variance* of the noise, and a normal number is multiplied by the standard deviation.",
+            "The picture's root is there, the noise's is missing: 1 - alphas_cumprod[t] is the *variance* of the noise, and a normal number is multiplied by the standard deviation.",
         ),
         Mistake(
             _mixed(lambda a: a, lambda a: (1 - a).sqrt()),
-            "The noise's root is there, the picture's is missing: the picture is multiplied by sqrt(a).",
+            "The noise's root is there, the picture's is missing: the picture is multiplied by sqrt(alphas_cumprod[t]).",
         ),
         Mistake(
             _mixed(lambda a: a.sqrt(), lambda a: 1 - a.sqrt()),
-            "You took 1 - sqrt(a) for the noise: the two rates do not add up to 1, their *squares* do. It is sqrt(1 - a).",
+            "With a = alphas_cumprod[t], you took 1 - sqrt(a) for the noise: the two factors do not add up to 1, their *squares* do. It is sqrt(1 - a).",
         ),
         Mistake(
             _mixed(lambda a: a.sqrt(), torch.ones_like),
-            "The noise is not scaled: it is added at full strength from the first step on. Multiply it by sqrt(1 - a).",
+            "The noise is not scaled: it is added at full strength from the first step on. Multiply it by sqrt(1 - alphas_cumprod[t]).",
         ),
         Mistake(
             _mixed(torch.ones_like, lambda a: (1 - a).sqrt()),
-            "The picture never fades: it has to be multiplied by sqrt(a), or it would be left in full under the noise of the last step.",
+            "The picture never fades: it has to be multiplied by sqrt(alphas_cumprod[t]), or it would be left in full under the noise of the last step.",
         ),
         Mistake(
             _mixed(lambda a: a.sqrt(), lambda a: -(1 - a).sqrt()),
@@ -109,15 +141,15 @@ add_noise = Check(
         ),
         Mistake(
             _mixed(torch.ones_like, lambda a: ((1 - a) / a).sqrt()),
-            "This is x_t / sqrt(a), the picture plus noise of size sigma: another convention, in which the noise grows without bound. Here both are scaled, so that the variance stays 1.",
+            "This is x_t / sqrt(alphas_cumprod[t]), the picture plus noise of size sigma: another convention, in which the noise grows without bound. Here both are scaled, so that the variance stays 1.",
         ),
         Mistake(
             _mixed(lambda a: a.sqrt(), lambda a: (1 - a.square()).sqrt()),
-            "You squared a once more: alphas_cumprod is the *square* of the picture's factor already, so the noise's variance is 1 - a.",
+            "You squared alphas_cumprod once more: it is the *square* of the picture's factor already, so the noise's variance is 1 - alphas_cumprod[t].",
         ),
         Mistake(
             _mixed(lambda a: 1 - a.sqrt(), lambda a: a.sqrt()),
-            "Signal and noise are swapped, and the picture's rate is not a root of a difference: it is sqrt(a) times the picture plus sqrt(1 - a) times the noise.",
+            "Signal and noise are swapped, and the picture's factor is not a root of a difference: with a = alphas_cumprod[t] it is sqrt(a) times the picture plus sqrt(1 - a) times the noise.",
         ),
         Mistake(
             lambda x, e, t, a: _noised(x, e, t - 1, a),
@@ -129,17 +161,17 @@ add_noise = Check(
         ),
         Mistake(
             lambda x, e, t, a: a[t].sqrt() * x + (1 - a[t]).sqrt() * e,
-            "The rates (batch,) lie along the *last* axis of the data, because broadcasting begins at the end: give them further axes, (batch, 1) for points and (batch, 1, 1, 1) for "
+            "The factors (batch,) lie along the *last* axis of the data, because broadcasting begins at the end: give them further axes, (batch, 1) for points and (batch, 1, 1, 1) for "
             "pictures. Beware: where the batch is as large as that axis no error tells you.",
         ),
         Mistake(
             lambda x, e, t, a: a[t].view(-1, 1, 1, 1).sqrt() * x + (1 - a[t].view(-1, 1, 1, 1)).sqrt() * e,
-            "You give the rates the axes of a picture always, (batch, 1, 1, 1): points (batch, 2) are spread out by that. As many axes as the data have: "
+            "You give the factors the axes of a picture always, (batch, 1, 1, 1): points (batch, 2) are spread out by that. As many axes as the data have: "
             ".view(-1, *[1] * (images.ndim - 1)).",
         ),
         Mistake(
             lambda x, e, t, a: a[t][:, None].sqrt() * x + (1 - a[t][:, None]).sqrt() * e,
-            "You give the rates one further axis, (batch, 1), which is right for points only: pictures need (batch, 1, 1, 1). As many axes as the data have: "
+            "You give the factors one further axis, (batch, 1), which is right for points only: pictures need (batch, 1, 1, 1). As many axes as the data have: "
             ".view(-1, *[1] * (images.ndim - 1)).",
         ),
         Mistake(
@@ -158,6 +190,42 @@ add_noise = Check(
             lambda x, e, t, a: _noised(x, e, t, a).clamp(-1, 1),
             "You clamp the result to [-1, 1]. Noise is not a picture: its values go far beyond, and cut off it is not normal any more.",
         ),
+        Mistake(
+            _mixed(lambda a: a, lambda a: (1 - a.square()).sqrt()),
+            "You took alphas_cumprod[t] for the picture's factor. It is the *square* of that factor, so the factors are its root and sqrt(1 - alphas_cumprod[t]).",
+        ),
+        Mistake(
+            lambda x, e, t, a: _noised(x, e, t, F.pad(a, (1, 0), value=1.0)),
+            "You are one step too early: entry 0 of alphas_cumprod is already the state after *one* step, so no 1 is put in front of it.",
+        ),
+        Mistake(
+            lambda x, e, t, a: _noised(x, e, t, torch.cat([torch.ones_like(a[:1]), a[1:]])),
+            "At t = 0 you return the clean picture. Index 0 is the state after *one* step: it has a little noise already.",
+        ),
+        Mistake(
+            lambda x, e, t, a: _noised(x, e, (t + 1).clamp(max=len(a) - 1), a),
+            "You are one step too late (t + 1): alphas_cumprod[t] belongs to x_t, and entry 0 is the state after one step.",
+        ),
+        Mistake(
+            lambda x, e, t, a: _noised(x, e, t, a.flip(0)),
+            "You read alphas_cumprod from its end: it falls, entry 0 has the least noise, and time t is simply entry t.",
+        ),
+        Mistake(
+            lambda x, e, t, a: _noised(x, e, t, 1 - torch.arange(len(a)) / len(a)),
+            "You took 1 - t / T for what is left of the picture. How fast it fades stands in alphas_cumprod: take its entry t.",
+        ),
+        Mistake(
+            lambda x, e, t, a: _noised(x, e, torch.zeros_like(t), a[t].mean().expand(1)),
+            "All pictures get one time, a mean: alphas_cumprod[timesteps] has one entry a picture, (batch,). Keep all of them, and give them further axes.",
+        ),
+        Mistake(
+            lambda x, e, t, a: _noised(e, -x, t, a),
+            "This is the velocity, which comes later in the notebook: x_t is sqrt(a) times the picture plus sqrt(1 - a) times the noise, with a = alphas_cumprod[t].",
+        ),
+        Mistake(
+            lambda x, e, t, a: torch.stack([_walked(*of, a) for of in zip(x, e, t, strict=True)]),
+            "You walk step by step and add the *same* noise each time, so that it adds up to more than it should: independent noises add up in their variances only. Jump at once, with alphas_cumprod[t].",
+        ),
     ),
 )
 
@@ -171,27 +239,39 @@ def _cosine_schedule(num_train_timesteps: int, offset: float = 0.008) -> Tensor:
 
 def _share(steps: int, offset: float) -> Tensor:
     """f(t) of the paper at t = 0, 1, ..., steps, (steps + 1,) float64."""
-    times = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    times = _times(steps)
     return torch.cos((times + offset) / (1 + offset) * math.pi / 2).square()
 
 
-def _clipped(levels: Tensor, largest: float = 0.999, smallest: float = 0.0) -> Tensor:
+def _clipped(levels: Tensor, largest: float = 0.999, smallest: float = -math.inf) -> Tensor:
     """alphas_cumprod (steps,) from f at steps + 1 times."""
     return (1 - (1 - levels[1:] / levels[:-1]).clamp(smallest, largest)).cumprod(0).float()
+
+
+def _times(steps: int) -> Tensor:
+    """t/T at t = 0, 1, ..., steps, (steps + 1,) float64."""
+    return torch.linspace(0, 1, steps + 1, dtype=torch.float64)
 
 
 def _betas(levels: Tensor) -> Tensor:
     return (1 - levels[1:] / levels[:-1]).clamp(max=0.999).float()
 
 
-def _of(levels: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A schedule with another f, a function of times (steps + 1,) in [0, 1] and the offset."""
+def _of(levels: Callable[[Tensor, float], Tensor], smallest: float = -math.inf) -> Callable[..., Tensor]:
+    """A schedule with another f, a function of times (steps + 1,) in [0, 1] and the offset; betas below `smallest` are clipped too."""
 
     def cosine_schedule(num_train_timesteps: int, offset: float = 0.008) -> Tensor:
-        return _clipped(levels(torch.linspace(0, 1, num_train_timesteps + 1, dtype=torch.float64), offset))
+        return _clipped(levels(_times(num_train_timesteps), offset), smallest=smallest)
 
     return cosine_schedule
 
+
+_NO_DIVISION = (
+    "The division by 1 + s is missing: the cosine then passes its zero before the last step, and rises again after it."
+)
+_LINEAR_LIMIT = "You clip the betas at 0.02, the largest beta of the *linear* schedule: here the limit is 0.999."
+_TO_PI = "The angle ends at pi in place of pi/2: the squared cosine falls to 0 in the middle and rises to 1 again."
+_SINE = "The sine in place of the cosine: it rises, while the picture has to fade."
 
 cosine_schedule = Check(
     name="cosine_schedule",
@@ -204,6 +284,7 @@ cosine_schedule = Check(
         Case("10 steps", lambda draw: (10, 0.008)),
         Case("4 steps with a larger offset", lambda draw: (4, 0.1)),
         Case("1000 steps", lambda draw: (1000, 0.008)),
+        Case("3000 steps", lambda draw: (3000, 0.008)),
     ),
     hidden_cases=(Case("25 steps, offset 0.02", lambda draw: (25, 0.02)), Case("2 steps", lambda draw: (2, 0.05))),
     relative=1e-3,
@@ -229,8 +310,9 @@ cosine_schedule = Check(
         ),
         Mistake(
             _of(lambda t, s: torch.cos((t + s) * math.pi / 2).square()),
-            "The division by 1 + s is missing: the cosine then passes its zero before the last step, and rises again after it.",
+            _NO_DIVISION,
         ),
+        Mistake(_of(lambda t, s: torch.cos((t + s) * math.pi / 2).square(), smallest=0.0), _NO_DIVISION),
         Mistake(
             _of(lambda t, s: torch.cos(t / (1 + s) * math.pi / 2).square()),
             "The offset is added below (1 + s), but not above: the time is (t/T + s) / (1 + s).",
@@ -253,8 +335,9 @@ cosine_schedule = Check(
         ),
         Mistake(
             _of(lambda t, s: torch.cos((t + s) / (1 + s) * math.pi).square()),
-            "The angle ends at pi in place of pi/2: the squared cosine falls to 0 in the middle and rises to 1 again.",
+            _TO_PI,
         ),
+        Mistake(_of(lambda t, s: torch.cos((t + s) / (1 + s) * math.pi).square(), smallest=0.0), _TO_PI),
         Mistake(
             lambda steps, s: 1 - _cosine_schedule(steps, s),
             "This is 1 minus the table, the variance of the noise: alphas_cumprod falls from nearly 1 to nearly 0.",
@@ -273,8 +356,9 @@ cosine_schedule = Check(
         ),
         Mistake(
             lambda steps, s: _clipped(_share(steps, s), largest=0.02),
-            "You clip the betas at 0.02, the largest beta of the *linear* schedule: here the limit is 0.999.",
+            _LINEAR_LIMIT,
         ),
+        Mistake(lambda steps, s: _clipped(_share(steps, s), largest=0.02, smallest=1e-4), _LINEAR_LIMIT),
         Mistake(
             lambda steps, s: (1 - _betas(_share(steps, s)).cumsum(0)).float(),
             "You add up the betas. What is left after several steps is the *product* of what each of them leaves: (1 - betas).cumprod(0).",
@@ -289,8 +373,9 @@ cosine_schedule = Check(
         ),
         Mistake(
             _of(lambda t, s: torch.sin((t + s) / (1 + s) * math.pi / 2).square()),
-            "The sine in place of the cosine: it rises, while the picture has to fade.",
+            _SINE,
         ),
+        Mistake(_of(lambda t, s: torch.sin((t + s) / (1 + s) * math.pi / 2).square(), smallest=0.0), _SINE),
         Mistake(
             lambda steps, s: torch.from_numpy(schedules.cosine(steps, s)),
             "The values are right, but in float64, which the networks are not made for (and some devices have not at all): end with .float().",
@@ -299,6 +384,71 @@ cosine_schedule = Check(
             lambda steps, s: _cosine_schedule(steps, s).flip(0),
             "The table runs backwards: entry 0 belongs to the first step, which adds the least noise.",
         ),
+        Mistake(
+            lambda steps, s: _clipped(_share(steps, 0.008)),
+            "The argument `offset` does not enter: you took 0.008 whatever it is.",
+        ),
+        Mistake(
+            lambda steps, s: _clipped(_share(steps - 1, s)),
+            "One entry is missing. T betas are quotients of neighbours among T + 1 values of f, f(0) to f(T): linspace(0, 1, T + 1), or arange(T + 1) / T.",
+        ),
+        Mistake(
+            lambda steps, s: _cosine_schedule(steps, s)[:-1],
+            "The last entry is missing: the table holds all of t = 1 ... T, and the last step is the one that is clipped.",
+        ),
+        Mistake(
+            lambda steps, s: (_share(steps - 1, s) / _share(steps - 1, s)[0]).float(),
+            "You took T times from 0 to 1, both ends among them: the first entry is then the clean picture, 1. The table holds t = 1 ... T, each divided by T; and no beta may exceed 0.999.",
+        ),
+        Mistake(
+            lambda steps, s: _clipped(
+                torch.cos((torch.arange(steps + 1).double() + s) / steps / (1 + s) * math.pi / 2).square()
+            ),
+            "The offset is divided by T with the time: (t + s) / T. It is t/T + s.",
+        ),
+        Mistake(
+            _of(lambda t, s: torch.cos(t + s / (1 + s) * math.pi / 2).square()),
+            "A bracket is missing: s alone is divided by 1 + s and multiplied by pi/2. It is (t/T + s) / (1 + s) * pi/2.",
+        ),
+        Mistake(
+            _of(lambda t, s: torch.cos(((t + s) / (1 + s) * math.pi / 2).square())),
+            "You squared the angle: it is the *cosine* that is squared, cos(...) ** 2.",
+        ),
+        Mistake(
+            lambda steps, s: _clipped(_share(steps, s), largest=0.99), "You clip the betas at 0.99: the limit is 0.999."
+        ),
+        Mistake(
+            lambda steps, s: _clipped(_share(steps, s), largest=0.9999),
+            "You clip the betas at 0.9999: the limit is 0.999.",
+        ),
+        Mistake(
+            lambda steps, s: _clipped(_share(steps, s), largest=0.9999, smallest=1e-4),
+            "You clip the betas to [0.0001, 0.9999]: the limit is 0.999, and there is none below.",
+        ),
+        Mistake(
+            lambda steps, s: _clipped(_share(steps, s), smallest=1e-4),
+            "You keep the betas above 0.0001 as well. In a chain of many steps the first ones are smaller than that: they are only kept below 0.999.",
+        ),
+        Mistake(
+            lambda steps, s: (_share(steps, s)[1:] / _share(steps, s)[:-1]).clamp(max=0.999).cumprod(0).float(),
+            "You clip the *alphas* at 0.999, so that every step adds noise: it is the betas, 1 - alpha, that are kept below 0.999.",
+        ),
+        Mistake(
+            lambda steps, s: _clipped(F.pad(_share(steps, s)[1:], (1, 0), value=1.0)),
+            "The first beta is taken against 1, or the table is not divided by f(0): f(0) is a little below 1, and belongs to the clean picture.",
+        ),
+        Mistake(
+            lambda steps, s: (1 - (-_share(steps, s).diff() / _share(steps, s)[0]).clamp(max=0.999)).cumprod(0).float(),
+            "You took the *difference* of neighbours for beta: a step takes away a share of what is still there, beta = 1 - f[1:] / f[:-1].",
+        ),
+        Mistake(
+            lambda steps, s: _clipped(1 / _share(steps, s)),
+            "The quotient is upside down: beta = 1 - (later) / (earlier), f[1:] / f[:-1].",
+        ),
+        Mistake(
+            lambda steps, s: (1 - _betas(_share(steps, s)).cumprod(0)).float(),
+            "You multiply the betas and subtract the product from 1. Each step *leaves* 1 - beta, and these are multiplied: (1 - betas).cumprod(0).",
+        ),
     ),
 )
 
@@ -306,9 +456,10 @@ cosine_schedule = Check(
 # --- exercise 3: the loss ---------------------------------------------------------------------------------------------
 
 
-def _diffusion_loss(
+def diffusion_loss(
     network: Network, images: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor
 ) -> Tensor:
+    """What the exercise asks for; `loss_of_a_network` is the notebook's way to check it."""
     return F.mse_loss(network(_noised(images, noise, timesteps, alphas_cumprod), timesteps), noise)
 
 
@@ -352,6 +503,21 @@ def _seen(what: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Ten
     )
 
 
+def _weighed(weight: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """The loss with a weight: a function of alphas_cumprod at the picture's time, and one step before."""
+
+    def diffusion_loss(network: Network, images: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor) -> Tensor:
+        now, before = (_rates(a, timesteps, images) for a in (table, F.pad(table[:-1], (1, 0), value=1.0)))
+        error = (network(_noised(images, noise, timesteps, table), timesteps) - noise).square()
+        return (weight(now, before) * error).mean()
+
+    return _of_a_network(diffusion_loss)
+
+
+def _time_forgotten(*_: Tensor) -> Tensor:
+    raise TypeError("loss_of_a_network.<locals>.network() missing 1 required positional argument: 'timesteps'")
+
+
 def _told(when: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
     """The loss with another time told to the network: a function of timesteps and the table."""
     return _of_a_network(lambda network, x, e, t, a: F.mse_loss(network(_noised(x, e, t, a), when(t, a)), e))
@@ -363,13 +529,15 @@ def _asked(draw: Draw, steps: int, *shape: int) -> tuple[Tensor, ...]:
     return 0.6 * draw.normal(features + 1, features), *_jump(draw, steps, *shape)
 
 
+_NO_WEIGHT = "You weigh the errors by a factor that depends on t. The loss has none, on purpose: all times count alike."
+
 loss_of_a_network = Check(
     name="loss_of_a_network",
     signature=("weight", "images", "noise", "timesteps", "alphas_cumprod"),
-    reference=_of_a_network(_diffusion_loss),
+    reference=_of_a_network(diffusion_loss),
     holds="the mean squared error of the noise, seen in x_t at its own time, with gradient to the network",
-    look='01_ddpm, exercise 3 "What the network learns"',
-    hint="noisy = add_noise(...); predicted = network(noisy, timesteps); the mean over everything of (predicted - noise) squared.",
+    look='01_ddpm, exercise 3 "The training loss": your diffusion_loss, which loss_of_a_network calls',
+    hint="In your diffusion_loss: noisy = add_noise(...); predicted = network(noisy, timesteps); the mean over everything of (predicted - noise) squared.",
     cases=(
         Case("6 points of the plane", lambda draw: _asked(draw, 20, 6, 2)),
         Case("3 pictures of 2 channels, 2x3", lambda draw: _asked(draw, 20, 3, 2, 2, 3)),
@@ -486,8 +654,88 @@ loss_of_a_network = Check(
             "You return a Python number: a loss has to stay a tensor until backward() has been called.",
         ),
         Mistake(
-            _of_a_network(lambda network, x, e, t, a: -_diffusion_loss(network, x, e, t, a)),
+            _of_a_network(lambda network, x, e, t, a: -diffusion_loss(network, x, e, t, a)),
             "The sign is turned: the optimizer makes this small, so the error has to enter with a plus.",
+        ),
+        Mistake(
+            _of_a_network(
+                lambda network, x, e, t, a: F.mse_loss(
+                    network(a[t].view(-1, 1, 1, 1).sqrt() * x + (1 - a[t].view(-1, 1, 1, 1)).sqrt() * e, t), e
+                )
+            ),
+            "What you show the network has not the shape of the images: (batch, 1, 1, 1) fits pictures, but spreads points out. Your add_noise of exercise 1 serves both.",
+        ),
+        Mistake(
+            _told(lambda t, a: t[:, None]),
+            "You give the times a second axis. The network takes `timesteps` as they are, (batch,).",
+        ),
+        Mistake(_time_forgotten, "You do not tell the network the time: call it as network(noisy, timesteps)."),
+        Mistake(
+            _told(lambda t, a: t - 1),
+            "You tell the network t - 1: time t of the table is what sampling will tell it too, so both must count alike.",
+        ),
+        Mistake(
+            _told(lambda t, a: (1 - a[t]).sqrt()),
+            "You tell the network the noise's factor in place of the time. Some networks are made for that; ours takes `timesteps` as they are.",
+        ),
+        Mistake(
+            _seen(lambda x, e, a: a.sqrt() * e + (1 - a).sqrt() * x),
+            "Picture and noise are swapped in what the network is shown: add_noise(images, noise, timesteps, alphas_cumprod).",
+        ),
+        Mistake(
+            _of_a_network(
+                lambda network, x, e, t, a: diffusion_loss(network, x, e, t, a / F.pad(a[:-1], (1, 0), value=1.0))
+            ),
+            "You noise the picture by a single step only: hand alphas_cumprod to add_noise as it is.",
+        ),
+        Mistake(
+            _of_a_network(lambda network, x, e, t, a: diffusion_loss(network, x, e, t, a.cumprod(0))),
+            "You took the running product once more: hand alphas_cumprod to add_noise as it is.",
+        ),
+        Mistake(
+            _of_a_network(lambda network, x, e, t, a: F.mse_loss(network(_noised(x, e, t, a).clamp(-1, 1), t), e)),
+            "You clamp x_t to [-1, 1] before the network sees it: its values go far beyond, and what is cut off cannot be told any more.",
+        ),
+        Mistake(
+            _wanted(lambda x, e, noisy, a: noisy - x),
+            "You compare with noisy - images. The picture has *faded* in x_t, so this is not the noise: compare with `noise` itself.",
+        ),
+        Mistake(
+            _error(lambda got, wanted: (got - wanted).flatten(1).norm(dim=1).mean()),
+            "You took the length of the error, without its square: the loss is the mean of the squared errors of all values.",
+        ),
+        Mistake(
+            _error(lambda got, wanted: (got - wanted).norm()),
+            "You took the length of the whole error, without its square and without a mean: the loss is the mean of the squared errors of all values.",
+        ),
+        Mistake(
+            _error(lambda got, wanted: (got - wanted).square().sum(1).mean()),
+            "You summed over the second axis: here all is averaged, the numbers of a point and the channels of a picture as well.",
+        ),
+        Mistake(
+            _error(lambda got, wanted: F.smooth_l1_loss(got, wanted)),
+            "This is the Huber loss, which turns into the absolute error for large ones: here all errors are squared.",
+        ),
+        Mistake(
+            _error(lambda got, wanted: (got.flatten(1)[:, None] - wanted.flatten(1)).square().mean()),
+            "Each answer is compared with *every* picture's noise: the two shapes differ by an axis of length 1, and broadcasting fits them together. Compare tensors of one shape.",
+        ),
+        Mistake(
+            _of_a_network(
+                lambda network, x, e, t, a: F.mse_loss(
+                    (_noised(x, e, t, a) - (1 - _rates(a, t, x)).sqrt() * network(_noised(x, e, t, a), t))
+                    / _rates(a, t, x).sqrt(),
+                    x,
+                )
+            ),
+            "You turn the answer into a picture and compare pictures. That is the error of the noise times (1 - a) / a, a factor depending on t, which is left out on purpose: compare the noise.",
+        ),
+        Mistake(_weighed(lambda now, before: now / (1 - now)), _NO_WEIGHT),
+        Mistake(_weighed(lambda now, before: 1 - now), _NO_WEIGHT),
+        Mistake(_weighed(lambda now, before: now), _NO_WEIGHT),
+        Mistake(
+            _weighed(lambda now, before: (1 - now / before) / (2 * now / before * (1 - now))),
+            "This is the bound's own weight of each step, up to the choice of sigma_t: pictures become better without it, so it is left out on purpose. All times count alike.",
         ),
     ),
 )
@@ -536,7 +784,42 @@ _FIRST_STEP = (
     "Your result is wrong at t = 0 only. Before the first step stands the clean picture, whose alphas_cumprod is 1; an index -1 would fetch the *last* entry of the table, pure noise. "
     "With 1 the weights become 1 for the picture and 0 for x_t."
 )
-_LATER_STEP = "Your result is right at t = 0 only, where it is the picture itself: look at both weights."
+_GUARD = (
+    "Your result is wrong only with a table like the notebook's, from nearly 1 to nearly 0: you keep something away from 0 or from 1 (clamp, min, max, + eps). Take all as it is: "
+    "1 - alphas_cumprod is never 0, and at t = 0 it has to cancel exactly against beta."
+)
+_PLAIN_ONE = "A plain 1 has no .sqrt(), and torch.sqrt takes no number: write torch.ones_like(now) for alphas_cumprod before t = 0, or ** 0.5 for the root."
+
+
+def _with_one(root: Callable[[Any], Any], one: float) -> Callable[..., Tensor]:
+    """The right mean, but with a plain number for alphas_cumprod before t = 0, under a root that may refuse it."""
+
+    def posterior_mean(images: Tensor, noisy: Tensor, timestep: int, table: Tensor) -> Tensor:
+        now, before = table[timestep], table[timestep - 1] if timestep > 0 else one
+        alpha = now / before
+        return root(before) * (1 - alpha) / (1 - now) * images + root(alpha) * (1 - before) / (1 - now) * noisy
+
+    return posterior_mean
+
+
+def _without_brackets(images: Tensor, noisy: Tensor, now: Tensor, before: Tensor) -> Tensor:
+    """What `.../ 1 - now * images + .../ 1 - now * noisy` gives."""
+    return before.sqrt() * (1 - now / before) - now * images + (now / before).sqrt() * (1 - before) - now * noisy
+
+
+def _extreme_cases(make: Callable[[Draw, int, Tensor], tuple], alone: str, second: float) -> tuple[Case, ...]:
+    """A case for each time of the table from nearly 1 to nearly 0.
+
+    Its first entry comes closer to 1 for the last step back only: where it stands for the step before, right answers would lose too many digits.
+    """
+
+    def case(timestep: int) -> Case:
+        table = _extreme_table(EXTREME[0] if timestep else 0.99996, second)
+        name = f"4 points, alphas_cumprod from nearly 1 to nearly 0, step {timestep} of 0 to {len(EXTREME) - 1}"
+        return Case(name, lambda draw: make(draw, timestep, table), alone=alone)
+
+    return tuple(case(timestep) for timestep in range(len(EXTREME)))
+
 
 posterior_mean = Check(
     name="posterior_mean",
@@ -544,15 +827,18 @@ posterior_mean = Check(
     reference=_posterior_mean,
     holds="both weights, and the picture itself at the last step, t = 0",
     look='01_ddpm, exercise 4 "One step back, if the picture were known"',
-    hint="now = alphas_cumprod[t], before = alphas_cumprod[t - 1] or 1 at t = 0, alpha = now / before, beta = 1 - alpha. Then the formula, term by term.",
+    hint="now = alphas_cumprod[t]; before = alphas_cumprod[t - 1], but torch.ones_like(now) at t = 0; alpha = now / before, beta = 1 - alpha. Then the formula, term by term.",
     cases=(
         Case("5 points, step 4 of 9", lambda draw: _step_back(draw, 9, 4, 5, 2)),
         Case("2 pictures, the noisiest step", lambda draw: _step_back(draw, 6, 5, 2, 3, 4, 4)),
-        Case("3 points, the last step back, t = 0", lambda draw: _step_back(draw, 7, 0, 3, 2), alone=_FIRST_STEP),
-        Case("4 points, step 1", lambda draw: _step_back(draw, 7, 1, 4, 2)),
+        Case("3 points, the last step back, t = 0", lambda draw: _step_back(draw, 7, 0, 3, 2)),
+        Case("4 pictures of 1 channel, step 1", lambda draw: _step_back(draw, 7, 1, 4, 1, 2, 3)),
+        *_extreme_cases(
+            lambda draw, timestep, table: (draw.normal(4, 2), draw.normal(4, 2), timestep, table), _GUARD, second=0.99
+        ),
     ),
     hidden_cases=(
-        Case("2 pictures of 1 channel, t = 0", lambda draw: _step_back(draw, 5, 0, 2, 1, 3, 3), alone=_FIRST_STEP),
+        Case("2 pictures of 1 channel, t = 0", lambda draw: _step_back(draw, 5, 0, 2, 1, 3, 3)),
         Case("6 points of 3 numbers, step 12 of 15", lambda draw: _step_back(draw, 15, 12, 6, 3)),
     ),
     mistakes=(
@@ -572,11 +858,11 @@ posterior_mean = Check(
         ),
         Mistake(
             lambda x, noisy, t, table: _posterior_mean(x, noisy, t, table) if t > 0 else torch.zeros_like(x),
-            "At t = 0 your result is zero: you took 0 for alphas_cumprod before the first step. There the picture is clean, and it is 1.",
+            "At t = 0 your result is zero, because your beta or your alphas_cumprod before it is 0 there. Before the first step stands the clean picture: before = 1, and beta_0 = 1 - alphas_cumprod[0] / 1 is small, but not 0.",
         ),
         Mistake(
             _weighted(lambda now, before: (before.sqrt(), (now / before).sqrt() * (1 - before) / (1 - now))),
-            "The picture's weight lacks beta_t / (1 - alphas_cumprod[t]).",
+            "The picture's weight lacks beta_t / (1 - alphas_cumprod[t]), or you put 1 - alphas_cumprod[t] where beta_t = 1 - alpha_t belongs, and it cancelled.",
         ),
         Mistake(
             _weighted(
@@ -619,7 +905,7 @@ posterior_mean = Check(
         ),
         Mistake(
             _weighted(lambda now, before: (_right_weights(now, before)[0], (now / before).sqrt())),
-            "In the weight of x_t the factor (1 - alphas_cumprod[t - 1]) / (1 - alphas_cumprod[t]) is missing.",
+            "The weight of x_t lacks (1 - alphas_cumprod[t - 1]) / (1 - alphas_cumprod[t]), or you put t where t - 1 belongs, and it cancelled.",
         ),
         Mistake(
             _weighted(lambda now, before: (before.sqrt(), now.sqrt() * (1 - before) / (1 - now))),
@@ -662,7 +948,104 @@ posterior_mean = Check(
             lambda x, noisy, t, table: _posterior_mean(x, noisy, t, table.cumprod(0)),
             "You took the running product once more: alphas_cumprod is already the product of all alphas up to t.",
         ),
+        Mistake(
+            _weighted(lambda now, before: (before * (1 - now / before) / (1 - now), now / before * (1 - before) / (1 - now))),
+            "Both roots are missing: of alphas_cumprod[t - 1] in the picture's weight, of alpha_t in that of x_t.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: ((before * (1 - now / before)).sqrt() / (1 - now), _right_weights(now, before)[1])),
+            "In the picture's weight the root covers beta_t as well: it is sqrt(alphas_cumprod[t - 1]) times beta_t.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (_right_weights(now, before)[0], ((now / before) * (1 - before)).sqrt() / (1 - now))),
+            "In the weight of x_t the root covers 1 - alphas_cumprod[t - 1] as well: it is sqrt(alpha_t) times it.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (before.sqrt() * (1 - now / before) / (1 - before), (now / before).sqrt() * (1 - before) / (1 - before))),
+            "The denominators are those of the step before: both weights are divided by 1 - alphas_cumprod[t], all of the noise in x_t.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (_right_weights(now, before)[0], (now / before).sqrt() * (1 - before) / (1 - before))),
+            "In the weight of x_t the denominator is that of the step before: it is 1 - alphas_cumprod[t] in both weights.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (before.sqrt() * (1 - now / before) / (1 - before), _right_weights(now, before)[1])),
+            "In the picture's weight the denominator is that of the step before: it is 1 - alphas_cumprod[t] in both weights.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (before.sqrt() * (1 - now / before), _right_weights(now, before)[1])),
+            "The picture's weight lacks its denominator: both weights are divided by 1 - alphas_cumprod[t].",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (_right_weights(now, before)[0], (now / before).sqrt() * (1 - before))),
+            "The weight of x_t lacks its denominator: both weights are divided by 1 - alphas_cumprod[t].",
+        ),
+        Mistake(
+            _weighted(lambda now, before: ((now / before).sqrt() * (1 - now / before) / (1 - now), _right_weights(now, before)[1])),
+            "In the picture's weight stands the root of alpha_t: it is that of alphas_cumprod[t - 1], what is left of the picture at t - 1.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (_right_weights(now, before)[0], before.sqrt() * (1 - before) / (1 - now))),
+            "In the weight of x_t stands the root of alphas_cumprod[t - 1]: it is that of alpha_t, of the single step.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (before.sqrt() * (1 - before) / (1 - now), _right_weights(now, before)[1])),
+            "In the picture's weight stands 1 - alphas_cumprod[t - 1] for beta_t: beta_t is that of the single step, 1 - alphas_cumprod[t] / alphas_cumprod[t - 1].",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (before.sqrt() * (before - now) / (1 - now), _right_weights(now, before)[1])),
+            "You took the *difference* of two entries for beta_t: it is 1 - alphas_cumprod[t] / alphas_cumprod[t - 1], the difference as a share of the one before.",
+        ),
+        Mistake(
+            lambda x, noisy, t, table: _without_brackets(x, noisy, table[t], _before(table, t)),
+            "Brackets are missing: `/ 1 - now` divides by 1 and subtracts. Write / (1 - now).",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (_right_weights(now, before)[0], 1 - _right_weights(now, before)[0])),
+            "You gave x_t what is left to 1. The weights do not add up to 1, and should not: x_t and x_(t-1) are faded pictures, x_0 is not.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (1 - _right_weights(now, before)[1], _right_weights(now, before)[1])),
+            "You gave the picture what is left to 1. The weights do not add up to 1, and should not: x_t and x_(t-1) are faded pictures, x_0 is not.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (_right_weights(now, before)[0] / sum(_right_weights(now, before)), _right_weights(now, before)[1] / sum(_right_weights(now, before)))),
+            "You divide by the sum of the weights. They do not add up to 1, and should not: x_t and x_(t-1) are faded pictures, x_0 is not.",
+        ),
+        Mistake(
+            _weighted(lambda now, before: ((1 - now / before), (now / before))),
+            "You weigh picture and x_t by beta_t and alpha_t. The weights are those of the formula: how much each of the two *knows* about x_(t-1).",
+        ),
+        Mistake(
+            _weighted(lambda now, before: (-(1 - now / before) / (1 - now).sqrt() / (now / before).sqrt(), 1 / (now / before).sqrt())),
+            "You treat `images` as the noise: this is the paper's formula with the predicted noise. Here the picture is given.",
+        ),
+        Mistake(
+            lambda x, noisy, t, table: _posterior_mean(x, noisy, t, table) if t > 1 else x,
+            "At t = 1 you return the picture as well. Steps count from 0 here: the formula gives the picture itself at t = 0 alone.",
+        ),
+        Mistake(
+            lambda x, noisy, t, table: _posterior_mean(x, noisy, t, F.pad(table, (1, 0), value=1.0)[:-1]) if t > 0 else x,
+            "You are one step too early: with a 1 put in front of the table, now is entry t + 1 of it, and before is entry t.",
+        ),
+        Mistake(
+            lambda x, noisy, t, table: _posterior_mean(x, noisy, t, table).clamp(-1, 1),
+            "You clamp the result to [-1, 1]: x_(t-1) holds noise, whose values go far beyond.",
+        ),
+        Mistake(
+            lambda x, noisy, t, table: _posterior_mean(x.clamp(-1, 1), noisy, t, table),
+            "You clamp the picture to [-1, 1]. Many samplers of pictures do, but it is not asked for here: points of the plane lie outside of it.",
+        ),
+        Mistake(
+            lambda x, noisy, t, table: _posterior_mean(x, noisy, t, table).squeeze(),
+            "Your result loses its axes of length 1: squeeze() takes away the channel of grey pictures. The shape is that of `images`.",
+        ),
+        Mistake(_with_one(lambda of: of.sqrt(), 1), _PLAIN_ONE),
+        Mistake(_with_one(lambda of: of.sqrt(), 1.0), _PLAIN_ONE),
+        Mistake(_with_one(torch.sqrt, 1), _PLAIN_ONE),
+        Mistake(_with_one(torch.sqrt, 1.0), _PLAIN_ONE),
     ),
+    not_a_number="Your result holds NaN or infinity. At t = 0 alphas_cumprod before it is 1, neither 0 nor the table's last entry; and the denominator is 1 - alphas_cumprod[t], not that of t - 1, which is 0 there.",
 )  # fmt: skip
 
 
@@ -724,7 +1107,11 @@ def _sampling(draw: Draw, steps: int, timestep: int, *shape: int) -> tuple:
 
 
 _LAST_NOISE = "You add noise at the last step, t = 0, too. It leads to the clean picture, and there is no further step that could take this noise away again: it would stay in every sample."
-_ONLY_LAST = "Your result is wrong at t = 0 only: the last step adds no noise, and alphas_cumprod before it is 1, so it returns the picture that the network sees."
+_NO_ROOT_BELOW = "In the noise's factor beta_t / sqrt(1 - alphas_cumprod[t]) the root is missing."
+_STEP_GUARD = (
+    "Your result is wrong only with a table like the notebook's, from nearly 1 to nearly 0: you keep something away from 0 or from 1 (clamp, min, max, + eps), or leave noise out "
+    "where it is small. Take all as it is: nothing that you divide by is ever 0, and only at t = 0 is there no noise."
+)
 
 ancestral_step = Check(
     name="ancestral_step",
@@ -736,15 +1123,16 @@ ancestral_step = Check(
     cases=(
         Case("5 points, step 4 of 9", lambda draw: _sampling(draw, 9, 4, 5, 2)),
         Case("2 pictures, the noisiest step", lambda draw: _sampling(draw, 6, 5, 2, 3, 4, 4)),
-        Case("3 points, the last step, t = 0", lambda draw: _sampling(draw, 7, 0, 3, 2), alone=_ONLY_LAST),
-        Case(
-            "4 points, step 1",
-            lambda draw: _sampling(draw, 7, 1, 4, 2),
-            alone="Your result is wrong at t = 1 only. Here steps count from 0: noise is left out at t = 0 alone. (The paper counts from 1.)",
+        Case("3 points, the last step, t = 0", lambda draw: _sampling(draw, 7, 0, 3, 2)),
+        Case("4 pictures of 1 channel, step 1", lambda draw: _sampling(draw, 7, 1, 4, 1, 2, 3)),
+        *_extreme_cases(
+            lambda draw, timestep, table: (draw.normal(4, 2), draw.normal(4, 2), draw.normal(4, 2), timestep, table),
+            _STEP_GUARD,
+            second=0.9987,  # so that a step has a beta below 0.001
         ),
     ),
     hidden_cases=(
-        Case("2 pictures of 1 channel, t = 0", lambda draw: _sampling(draw, 5, 0, 2, 1, 3, 3), alone=_ONLY_LAST),
+        Case("2 pictures of 1 channel, t = 0", lambda draw: _sampling(draw, 5, 0, 2, 1, 3, 3)),
         Case("6 points of 3 numbers, step 12 of 15", lambda draw: _sampling(draw, 15, 12, 6, 3)),
     ),
     mistakes=(
@@ -829,7 +1217,24 @@ ancestral_step = Check(
         ),
         Mistake(
             _with_mean(lambda e, noisy, now, before: (noisy - (1 - now / before) / (1 - now) * e) / (now / before).sqrt()),
-            "In the noise's factor beta_t / sqrt(1 - alphas_cumprod[t]) the root is missing.",
+            _NO_ROOT_BELOW,
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: (
+                (noisy - _beta(table, t) / (1 - table[t]) * e) / (1 - _beta(table, t)).sqrt() + _beta(table, t).sqrt() * fresh
+                if t > 0 else _picture(e, noisy, t, table)
+            ),
+            _NO_ROOT_BELOW,
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _ancestral_step(e, noisy, fresh, t, table) if t > 0 else torch.zeros_like(noisy),
+            "At t = 0 your result is zero: the last step leads to the picture, the mean without noise.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: (
+                _mean(e, noisy, t, table) + (_beta(table, t - 1).sqrt() * fresh if t > 0 else 0 * fresh)
+            ),
+            "You took the beta of the step *before*: beta_t is 1 - alphas_cumprod[t] / alphas_cumprod[t - 1].",
         ),
         Mistake(
             _with_mean(lambda e, noisy, now, before: noisy - (1 - now / before) / (1 - now).sqrt() * e),
@@ -861,5 +1266,106 @@ ancestral_step = Check(
             + _levels(table, t)[1].noise * fresh,
             "You noise the predicted picture anew with fresh noise only: that forgets x_t. Take the posterior's mean, which knows both, and add a single step's noise.",
         ),
+        Mistake(
+            _spread(lambda now, before: (1 - now / before) * (1 - before) / (1 - now)),
+            "You multiply the fresh noise by the posterior's *variance*: it is multiplied by a standard deviation, and here by the root of beta_t.",
+        ),
+        Mistake(
+            _spread(lambda now, before: (now / before).sqrt()),
+            "You multiply the fresh noise by sqrt(alpha_t), what the step *keeps*: what it replaces by noise is beta_t = 1 - alpha_t, and its root is asked for.",
+        ),
+        Mistake(
+            _spread(lambda now, before: (2 * (1 - now / before)).sqrt()),
+            "The fresh noise has twice the variance: it is sqrt(beta_t), without a 2 (that one belongs to Langevin's steps).",
+        ),
+        Mistake(
+            _spread(lambda now, before: (before - now).sqrt()),
+            "You took the *difference* of two entries for beta_t: it is 1 - alphas_cumprod[t] / alphas_cumprod[t - 1], the difference as a share of the one before.",
+        ),
+        Mistake(
+            _spread(lambda now, before: (1 - now / before).sqrt().sqrt()),
+            "The root of beta_t is taken twice: the standard deviation is sqrt(beta_t).",
+        ),
+        Mistake(
+            _from_picture(lambda e, noisy, now: (noisy - (1 - now) * e) / now),
+            "In the picture both roots are missing: it is (x_t - sqrt(1 - a) noise) / sqrt(a), with a = alphas_cumprod[t].",
+        ),
+        Mistake(
+            _from_picture(lambda e, noisy, now: noisy - (1 - now).sqrt() * e / now.sqrt()),
+            "Brackets are missing in the picture: the whole difference is divided by sqrt(alphas_cumprod[t]), (x_t - ...) / sqrt(...).",
+        ),
+        Mistake(
+            _from_picture(lambda e, noisy, now: (noisy - (1 - now.sqrt()) * e) / now.sqrt()),
+            "In the picture you took 1 - sqrt(a) for the noise's factor: it is sqrt(1 - a), with a = alphas_cumprod[t].",
+        ),
+        Mistake(
+            _from_picture(lambda e, noisy, now: now.sqrt() * noisy - (1 - now).sqrt() * e),
+            "This takes the answer for a velocity, which comes later in the notebook: from the noise, the picture is (x_t - sqrt(1 - a) noise) / sqrt(a), with a = alphas_cumprod[t].",
+        ),
+        Mistake(
+            _from_picture(lambda e, noisy, now: (noisy - (1 - now).sqrt() * e) * now.sqrt()),
+            "In the picture you multiply by sqrt(alphas_cumprod[t]): what is left of x_t without the noise is the *faded* picture, so divide by it.",
+        ),
+        Mistake(
+            _from_picture(lambda e, noisy, now: (noisy - now.sqrt() * e) / (1 - now).sqrt()),
+            "In the picture the factors are swapped: x_t holds sqrt(1 - a) times the noise and sqrt(a) times the picture, with a = alphas_cumprod[t].",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _posterior_mean((noisy - (1 - _before(table, t)).sqrt() * e) / _before(table, t).sqrt(), noisy, t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh),
+            "In the picture you took alphas_cumprod[t - 1]: what is noised is x_t, so its own entry t belongs there.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _posterior_mean((noisy - _beta(table, t).sqrt() * e) / (1 - _beta(table, t)).sqrt(), noisy, t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh),
+            "In the picture you took alpha_t of the single step: all steps have faded it, so it is alphas_cumprod[t] in both places.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _posterior_mean(noisy, _picture(e, noisy, t, table), t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh),
+            "You hand x_t and the picture to posterior_mean in the wrong order: posterior_mean(images, noisy, timestep, alphas_cumprod).",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _posterior_mean(noisy, _picture(e, noisy, t, table), t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh) if t > 0 else _picture(e, noisy, t, table),
+            "You hand x_t and the picture to posterior_mean in the wrong order: posterior_mean(images, noisy, timestep, alphas_cumprod).",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _posterior_mean(noisy, noisy, t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh),
+            "You hand x_t to posterior_mean twice: in the first place it asks for the *picture* that the network sees.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _posterior_mean(_picture(e, noisy, t, table), _picture(e, noisy, t, table), t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh),
+            "You hand the picture to posterior_mean twice: in the second place it asks for x_t, `noisy`.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _posterior_mean(_picture(e, noisy, t, table), noisy, max(t - 1, 0), table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh),
+            "You hand t - 1 to posterior_mean: it is told t, and looks up the step before by itself.",
+        ),
+        Mistake(
+            _with_mean(lambda e, noisy, now, before: (noisy - (1 - now / before) / (1 - now).sqrt() * e) / (now / before)),
+            "The factor before the bracket is 1 / sqrt(alpha_t): its root is missing.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _mean(e, noisy, t, table) + (_beta(table, t).sqrt() * fresh if t < len(table) - 1 else 0 * fresh),
+            "The noise is left out at the *first* step back, T - 1, where there is most of it to come: it is left out at t = 0, the last one.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _mean(e, noisy, t, table) + _beta(table, t).sqrt() * fresh if t > 0 else noisy,
+            "At t = 0 you return x_t as it is: the last step leads to the picture, the mean without noise.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: (_mean(e, noisy, t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh)).clamp(-1, 1),
+            "You clamp the result to [-1, 1]: x_(t-1) holds noise, whose values go far beyond.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _ancestral_step(fresh, noisy, e, t, table),
+            "Predicted and fresh noise are swapped: the *predicted* one is taken out of x_t, the *fresh* one is added.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: _ancestral_step(fresh, noisy, e, t, table) if t > 0 else _mean(e, noisy, t, table),
+            "Predicted and fresh noise are swapped: the *predicted* one is taken out of x_t, the *fresh* one is added.",
+        ),
+        Mistake(
+            lambda e, noisy, fresh, t, table: (_mean(e, noisy, t, table) + (_beta(table, t).sqrt() * fresh if t > 0 else 0 * fresh)).squeeze(),
+            "Your result loses its axes of length 1: squeeze() takes away the channel of grey pictures. The shape is that of `noisy`.",
+        ),
     ),
+    not_a_number="Your result holds NaN or infinity. At t = 0 the index t - 1 is -1, the table's *last* entry: beta is negative, its root NaN, and NaN times 0 is NaN still. Leave the noise out by an `if`.",
 )  # fmt: skip

@@ -101,6 +101,7 @@ class SceneRecords(Records):
         first = self.present.long().argmax(1, keepdim=True)
         return (self.shape.gather(1, first) * len(COLORS) + self.color.gather(1, first))[:, 0]
 
+
 def _pair_table(pairs: Sequence[tuple[str, str]]) -> Tensor:
     """(pairs, 2) int64: indices of shape and colour."""
     return torch.tensor([(SHAPES.index(shape), COLORS.index(color)) for shape, color in pairs])

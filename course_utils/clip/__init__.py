@@ -1,0 +1,6 @@
+"""Chapter 05, second part: pictures and texts in one space."""
+
+from course_utils.clip.clip import CLIP, CLIPConfig
+from course_utils.clip.losses import info_nce, siglip_loss
+
+__all__ = ["CLIP", "CLIPConfig", "info_nce", "siglip_loss"]
