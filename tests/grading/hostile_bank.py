@@ -391,7 +391,7 @@ BANK = [
     Hostile("floods the output, and is right", 3, "all tests hold", body("import os\nfor _ in range(200): print('x' * 10**5); os.write(1, b'y' * 10**5); os.write(2, b'z' * 10**5)", after=RIGHT_AFTER)),
     Hostile("floods its channel", 1, "more than 8 MiB", body("for number in every_socket():\n    try:\n        for _ in range(9): os.write(number, b'x' * 2**20)\n    except OSError: pass", TAKE_OVER)),
     Hostile("forges answers", 1, "nobody had asked for", body("for number in every_socket():\n    try: os.write(number, FORGED)\n    except OSError: pass", TAKE_OVER)),
-    Hostile("leaves a process that forges later answers", 0, "", {"discriminator-loss": DAEMON + "\ndef discriminator_loss(a, b): return 0\n"}),
+    Hostile("leaves a process that forges later answers", 1, "nobody had asked for", {"discriminator-loss": DAEMON + "\ndef discriminator_loss(a, b): return 0\n"}),
     Hostile("loops without end", 1, "more than 5 seconds for question discriminator-loss-check", body("while True: pass"), seconds=5.0),
     Hostile("sleeps", 1, "more than 5 seconds for question discriminator-loss-check", body("import time; time.sleep(10**6)"), seconds=5.0),
     Hostile("stops itself", 1, "discriminator_loss: not yet", body("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"), seconds=5.0),
