@@ -20,7 +20,6 @@ from course_utils.diffusion.dit import DiT, DiTConfig
 from course_utils.diffusion.latent_diffusion import AutoencoderKL, LatentDiffusion, concatenate
 from course_utils.diffusion.latent_recipes import (
     AUTOENCODER_KL_SCENES,
-    CHUNK,
     LATENT_DIFFUSION,
     NETWORK,
     NOTEBOOK,
@@ -34,7 +33,7 @@ from course_utils.diffusion.latent_recipes import (
     process,
     scenes_with_layouts,
 )
-from course_utils.diffusion.samplers import DDIM, sample
+from course_utils.diffusion.samplers import DDIM, sample_many
 from course_utils.diffusion.schedules import inference_timesteps
 from course_utils.diffusion.unet import UNet, UNetConfig
 from course_utils.layers import draw_normal
@@ -81,12 +80,7 @@ def draw(
     """Samples (count, channels, h, w) of this shape on the CPU, by DDIM in 25 steps."""
     noise = draw_normal(shape, runtime.generator(1000 + seed), device)
     path = made.path(inference_timesteps(made.config.num_train_timesteps, scale(smoke=2, cpu=STEPS, gpu=STEPS)))
-    parts = []
-    for start in range(0, shape[0], CHUNK):
-        some = slice(start, start + CHUNK)
-        known = () if condition is None else (condition[some].to(device),)
-        parts.append(sample(made.denoiser(asked, *known), DDIM(), noise[some], path).cpu())
-    return torch.cat(parts)
+    return sample_many(asked, made, DDIM(), noise, path, *(() if condition is None else (condition,)))
 
 
 def operations(work: Callable[[], object]) -> float:

@@ -15,11 +15,10 @@ from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion
 from course_utils.diffusion.latent_diffusion import (
     AutoencoderKL,
     AutoencoderKLConfig,
-    LatentDiffusion,
     autoencoder_players,
     concatenate,
 )
-from course_utils.diffusion.samplers import DDIM, sample
+from course_utils.diffusion.samplers import CHUNK, DDIM, sample_many
 from course_utils.diffusion.schedules import inference_timesteps
 from course_utils.diffusion.unet import UNet, UNetConfig
 from course_utils.layers import draw_normal
@@ -47,7 +46,6 @@ NETWORK = UNetConfig(
 ENCODED = 30_000  # scenes whose latents are computed before a diffusion model learns them
 GALLERY = 5000  # training scenes that drawn ones are compared with
 STEPS = 25  # of the sampler
-CHUNK = 250  # pictures that a network sees at once where it is measured
 
 
 def process(config: DiffusionConfig = LATENT_DIFFUSION) -> GaussianDiffusion:
@@ -237,13 +235,8 @@ def drawn_to_layout(
     """
     device, made, config = next(network.parameters()).device, process(), network.config
     path = made.path(inference_timesteps(made.config.num_train_timesteps, num_inference_steps))
-    latent = LatentDiffusion(model or autoencoder(), network)
     noise = draw_normal((len(layout), config.out_channels, config.image_size, config.image_size), generator, device)
-    parts = []
-    for some, wanted in zip(noise.split(CHUNK), layout.split(CHUNK), strict=True):
-        denoise = made.denoiser(joined(network), wanted.to(device))
-        parts.append(latent.decode(sample(denoise, DDIM(), some, path)).cpu())
-    return torch.cat(parts)
+    return decoded(model or autoencoder(), sample_many(joined(network), made, DDIM(), noise, path, layout))
 
 
 def layout_scores(images: Tensor, records: SceneRecords) -> dict[str, float]:

@@ -18,7 +18,7 @@ from course_utils.data import Scenes, loader
 from course_utils.data.scenes import NUM_CLASSES
 from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion, discretized_log_likelihood
 from course_utils.diffusion.guidance import classifier_free, drop_labels
-from course_utils.diffusion.samplers import DDIM, sample
+from course_utils.diffusion.samplers import DDIM, sample_many
 from course_utils.diffusion.schedules import inference_timesteps
 from course_utils.diffusion.unet import UNet, UNetConfig
 from course_utils.gans.recipes import KEPT, KeptFaces, copies, face_quality, faces
@@ -34,7 +34,6 @@ UNET = UNetConfig(widths=(48, 96, 96), num_blocks=1, attention_levels=(2,), unsh
 STEPS = 25  # of the sampler, in all measures
 GUIDANCE = 2.0  # with which scenes are drawn to order
 DROPPED = 0.1  # share of the labels that are hidden while training, so that there is something to guide away from
-CHUNK = 250  # pictures that a network sees at once where it is measured
 GALLERY = 5000  # training scenes that drawn ones are compared with
 BOUND_SHARE = 64  # one in so many held-out pictures has its bits counted: that asks the network a thousand times
 
@@ -84,12 +83,7 @@ def drawn(
     size = network.config.image_size
     noise = draw_normal((count, network.config.in_channels, size, size), generator, device)
     asked = network if guidance_scale == 1 else classifier_free(network, network.config.num_classes, guidance_scale)
-    parts = []
-    for start in range(0, count, CHUNK):
-        chunk = slice(start, start + CHUNK)
-        denoise = made.denoiser(asked, *(() if labels is None else (labels[chunk].to(device),)))
-        parts.append(sample(denoise, DDIM(), noise[chunk], path).clamp(-1, 1).cpu())
-    return torch.cat(parts)
+    return sample_many(asked, made, DDIM(), noise, path, *(() if labels is None else (labels,))).clamp(-1, 1)
 
 
 def as_stored(images: Tensor) -> Tensor:

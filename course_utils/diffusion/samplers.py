@@ -23,9 +23,19 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from course_utils.diffusion.ddpm import Denoiser, Prediction, posterior, reverse_variance, step_variance
+from course_utils.diffusion.ddpm import (
+    Denoiser,
+    GaussianDiffusion,
+    Network,
+    Prediction,
+    posterior,
+    reverse_variance,
+    step_variance,
+)
 from course_utils.diffusion.schedules import Level
 from course_utils.layers import draw_normal
+
+CHUNK = 250  # samples that a network sees at once, where many are drawn
 
 
 class Step(NamedTuple):
@@ -211,3 +221,28 @@ def sample(
     for step in trajectory(denoise, sampler, noise, path, generator, constrain):
         noise = step.noisy
     return noise
+
+
+@torch.inference_mode()
+def sample_many(
+    network: Network,
+    process: GaussianDiffusion,
+    sampler: Sampler,
+    noise: Tensor,
+    path: Sequence[Level],
+    *conditions: Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """`sample` for more than a network sees at once: samples (batch, ...) on the CPU, a `CHUNK` after the other.
+
+    Args:
+        network: as `process` asks it, `(noisy, timesteps, *conditions)`.
+        noise: (batch, ...) on the network's device.
+        conditions: (batch, ...) each, on any device.
+    """
+    parts = []
+    for start in range(0, len(noise), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        known = (condition[chunk].to(noise.device) for condition in conditions)
+        parts.append(sample(process.denoiser(network, *known), sampler, noise[chunk], path, generator).cpu())
+    return torch.cat(parts)

@@ -18,7 +18,7 @@ from course_utils.data.scenes import BACKGROUNDS, SIZES, label_map, render
 from course_utils.diffusion import recipes
 from course_utils.diffusion.ddpm import GaussianDiffusion, Prediction
 from course_utils.diffusion.guidance import classifier_free, keep_known, resampled
-from course_utils.diffusion.samplers import DDIM, Ancestral, DPMSolver, Heun, Sampler, sample
+from course_utils.diffusion.samplers import DDIM, Ancestral, DPMSolver, Heun, Sampler, sample, sample_many
 from course_utils.diffusion.schedules import Level, inference_timesteps
 from course_utils.diffusion.unet import UNet
 from course_utils.gans.recipes import DCGAN_FACES, VAE_FACES, face_quality, faces
@@ -97,14 +97,11 @@ def drawn(
     device, made, draw = next(network.parameters()).device, recipes.process(), runtime.generator(seed)
     path, size = path_of(made, sampler, passes), network.config.image_size
     shape = (len(labels) if labels is not None else count, network.config.in_channels, size, size)
-    noise, asked, parts = draw_normal(shape, draw, device), network, []
+    noise, asked = draw_normal(shape, draw, device), network
     if guidance_scale != 1:
         asked = classifier_free(network, network.config.num_classes, guidance_scale, guidance_rescale)
-    for start in range(0, len(noise), recipes.CHUNK):
-        chunk = slice(start, start + recipes.CHUNK)
-        denoise = made.denoiser(asked, *(() if labels is None else (labels[chunk].to(device),)))
-        parts.append(sample(denoise, sampler, noise[chunk], path, draw).clamp(-1, 1).cpu())
-    return torch.cat(parts)
+    conditions = () if labels is None else (labels,)
+    return sample_many(asked, made, sampler, noise, path, *conditions, generator=draw).clamp(-1, 1)
 
 
 # --- C24: how few passes are enough -----------------------------------------------------------------------------------

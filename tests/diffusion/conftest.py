@@ -1,9 +1,13 @@
-"""What tests of published weights share."""
+"""What tests of published weights share, and those of recipes."""
 
 from collections.abc import Callable
 
 import pytest
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from course_utils import runtime
+from course_utils.training import Recipe
 
 Weights = dict[str, Tensor]
 
@@ -22,3 +26,18 @@ def with_old_names() -> Callable[[Weights], Weights]:
         return stored
 
     return renamed
+
+
+@pytest.fixture
+def shaken() -> Callable[[Recipe], nn.Module]:
+    """Makes a recipe's network as after some training: at first the last layer of every sum is zero, and lets nothing through."""
+
+    def make(recipe: Recipe) -> nn.Module:
+        torch.manual_seed(0)
+        network = recipe.model().to(runtime.device()).eval()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        return network
+
+    return make

@@ -31,18 +31,8 @@ def small(monkeypatch):
     )  # the judge would read nothing in its pictures
 
 
-def shaken(recipe):
-    """As after some training: at first the last layer of every sum is zero, and lets nothing through."""
-    torch.manual_seed(0)
-    network = recipe.model().to(runtime.device()).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return network
-
-
 @ALL
-def test_what_is_asked_for_is_measured(recipe):
+def test_what_is_asked_for_is_measured(recipe, shaken):
     measured = recipe.metrics(shaken(recipe), FEW)
     assert set(recipe.targets) <= set(measured)
     assert not all(target.met(measured[name]) for name, target in recipe.targets.items()), "untrained, it meets them"
@@ -52,7 +42,7 @@ def test_what_is_asked_for_is_measured(recipe):
 
 
 @ALL
-def test_samples_are_pictures_and_repeat_with_the_seed(recipe):
+def test_samples_are_pictures_and_repeat_with_the_seed(recipe, shaken):
     network = shaken(recipe)
     first, again = (recipe.sample(network, 3, runtime.generator(4)) for _ in range(2))
     assert first.shape == (3, 3, 32, 32)
@@ -61,7 +51,7 @@ def test_samples_are_pictures_and_repeat_with_the_seed(recipe):
 
 
 @ALL
-def test_a_step_moves_every_weight_and_the_file_is_small(recipe, tmp_path):
+def test_a_step_moves_every_weight_and_the_file_is_small(recipe, tmp_path, shaken):
     network = shaken(recipe)
     before = {name: weight.clone() for name, weight in network.named_parameters()}
     fit(recipe.players(network), recipe.loader(), 2, progress=False)
@@ -102,7 +92,7 @@ def test_encoded_scenes_hold_latents_and_the_shares_of_labels():
     assert batch["layout"].sum(1).allclose(torch.ones(2, 8, 8))
 
 
-def test_the_layout_reaches_the_picture():
+def test_the_layout_reaches_the_picture(shaken):
     network = shaken(latent_recipes.LDM_SCENES_LAYOUT)
     layout = latent_recipes.scenes_with_layouts("test", 2)["layout"]
     one, same, other = (

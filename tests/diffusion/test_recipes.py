@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from course_utils import layers, runtime
-from course_utils.diffusion import DiffusionConfig, GaussianDiffusion, recipes
+from course_utils.diffusion import DiffusionConfig, GaussianDiffusion, recipes, samplers
 from course_utils.diffusion.ddpm import discretized_log_likelihood
 from course_utils.gans import recipes as face_recipes
 
@@ -32,15 +32,6 @@ def untrained(recipe):
     return recipe.model().to(runtime.device()).eval()
 
 
-def shaken(recipe):
-    """As after some training: at first the last layer of every sum is zero, and lets nothing through."""
-    network = untrained(recipe)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return network
-
-
 @ALL
 def test_what_is_asked_for_is_measured(recipe):
     measured = recipe.metrics(untrained(recipe), FEW)
@@ -61,7 +52,7 @@ def test_samples_are_pictures_and_repeat_with_the_seed(recipe):
 
 
 @ALL
-def test_every_weight_gets_a_gradient(recipe):
+def test_every_weight_gets_a_gradient(recipe, shaken):
     network, batch = shaken(recipe).train(), next(iter(recipe.loader()))
     recipe.players(network).objective(batch)[0].backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -90,7 +81,7 @@ def test_some_labels_are_hidden_while_training(monkeypatch):
     assert seen[0][~hidden].equal(batch["label"][~hidden])
 
 
-def test_guidance_one_is_the_network_itself_and_more_asks_without_the_class_too():
+def test_guidance_one_is_the_network_itself_and_more_asks_without_the_class_too(shaken):
     asked = []
     network = shaken(recipes.DDPM_SCENES)
     network.register_forward_pre_hook(lambda _, arguments: asked.append(arguments[2]))
@@ -102,11 +93,11 @@ def test_guidance_one_is_the_network_itself_and_more_asks_without_the_class_too(
     assert not plain.equal(guided)
 
 
-def test_pictures_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
+def test_pictures_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch, shaken):
     network = shaken(recipes.DDPM_SCENES)
     labels = torch.arange(5)
     together = recipes.drawn(network, 5, runtime.generator(0), labels, 2.0, num_inference_steps=2)
-    monkeypatch.setattr(recipes, "CHUNK", 2)
+    monkeypatch.setattr(samplers, "CHUNK", 2)
     apart = recipes.drawn(network, 5, runtime.generator(0), labels, 2.0, num_inference_steps=2)
     torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
 

@@ -105,11 +105,15 @@ def test_sending_ends_in_time_and_leaves_the_descriptor_blocking_for_who_waits_a
     with mine, theirs:
         assert mine.gettimeout() is None and os.get_blocking(mine.fileno())
         lines: queue.Queue[bytes] = queue.Queue()
-        threading.Thread(target=collect, args=(mine.makefile("rb"), lines), daemon=True).start()
+        late = threading.Timer(0.2, collect, args=(mine.makefile("rb"), lines))  # begins to wait while the other sends
+        late.daemon = True
+        late.start()
         started = time.monotonic()
-        with pytest.raises(OSError, match="does not read"):
+        with pytest.raises(TimeoutError, match="does not read"):
             child._send(bytes(2**26))  # nobody reads it
         assert 0.4 < time.monotonic() - started < 60 and os.get_blocking(mine.fileno())
+        with pytest.raises(queue.Empty):
+            lines.get(timeout=0.7)  # the time for sending does not end the wait for an answer
         theirs.sendall(b"an answer\n")
         assert lines.get(timeout=60) == b"an answer\n"
 

@@ -8,18 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils.checks.diffusion.tables import draw_table
 from course_utils.checks.engine import Case, Check, Draw, Mistake
 from course_utils.diffusion import schedules
 from course_utils.diffusion.ddpm import Network, posterior, predict
 from course_utils.diffusion.schedules import CLEAN, Level
 
 __all__ = ["add_noise", "ancestral_step", "cosine_schedule", "loss_of_a_network", "posterior_mean"]
-
-
-def _table(draw: Draw, steps: int) -> Tensor:
-    """A falling `alphas_cumprod` (steps,) without a rule to guess, from about 0.9 to about 0.1, whose steps differ in size."""
-    shares = draw.uniform(steps, low=0.5, high=1.5)
-    return torch.exp(-0.1 - 2.2 * shares.cumsum(0) / shares.sum())
 
 
 EXTREME = (0.9996, 0.99, 0.4, 0.02, 2e-5)  # from nearly 1 to nearly 0, as the notebook's own tables
@@ -64,7 +59,7 @@ def _walked(image: Tensor, noise: Tensor, timestep: Tensor, alphas_cumprod: Tens
 def _jump(draw: Draw, steps: int, *shape: int) -> tuple[Tensor, ...]:
     """Pictures or points of a shape (batch, ...), noise, a time for each that differs from the others', and the table."""
     timesteps = draw.uniform(steps).argsort()[: shape[0]]
-    return draw.normal(*shape), draw.normal(*shape), timesteps, _table(draw, steps)
+    return draw.normal(*shape), draw.normal(*shape), timesteps, draw_table(draw, steps)
 
 
 def _extreme_jump(draw: Draw, *shape: int) -> tuple[Tensor, ...]:
@@ -777,7 +772,7 @@ def _right_weights(now: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _step_back(draw: Draw, steps: int, timestep: int, *shape: int) -> tuple:
-    return draw.normal(*shape), draw.normal(*shape), timestep, _table(draw, steps)
+    return draw.normal(*shape), draw.normal(*shape), timestep, draw_table(draw, steps)
 
 
 _FIRST_STEP = (
@@ -1103,7 +1098,7 @@ def _with_mean(mean: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Call
 
 
 def _sampling(draw: Draw, steps: int, timestep: int, *shape: int) -> tuple:
-    return draw.normal(*shape), draw.normal(*shape), draw.normal(*shape), timestep, _table(draw, steps)
+    return draw.normal(*shape), draw.normal(*shape), draw.normal(*shape), timestep, draw_table(draw, steps)
 
 
 _LAST_NOISE = "You add noise at the last step, t = 0, too. It leads to the clean picture, and there is no further step that could take this noise away again: it would stay in every sample."

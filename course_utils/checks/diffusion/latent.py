@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils.checks.diffusion.tables import draw_table
 from course_utils.checks.engine import Case, Check, Draw, Mistake
 from course_utils.diffusion.latent_diffusion import concatenate
 
@@ -434,7 +435,7 @@ def _encoder_learns(encode: Encode, images: Tensor, scale: float) -> Tensor:
 
 def _asked(draw: Draw, steps: int, batch: int, channels: int, height: int, width: int, latents: int) -> tuple:
     """Weights of an encoder and a network, pictures, noise for their latents, a time for each, a table, and a scale far from 1."""
-    shares = draw.uniform(steps, low=0.5, high=1.5)
+    table = draw_table(draw, steps)
     values = latents * (height // 2) * (width // 2)
     return (
         0.5 * draw.normal(latents, channels, 2, 2),
@@ -442,7 +443,7 @@ def _asked(draw: Draw, steps: int, batch: int, channels: int, height: int, width
         draw.normal(batch, channels, height, width),
         draw.normal(batch, latents, height // 2, width // 2),
         draw.uniform(steps).argsort()[:batch],
-        torch.exp(-0.1 - 2.2 * shares.cumsum(0) / shares.sum()),
+        table,
         1.5 + draw.uniform(1).item(),
     )
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils.checks.diffusion.tables import draw_table
 from course_utils.checks.engine import Case, Check, Draw, Mistake
 from course_utils.checks.perform import Network as SmallNetwork
 from course_utils.diffusion.ddpm import Prediction, predict
@@ -21,12 +22,6 @@ __all__ = [
     "keep_known",
     "score_from_noise",
 ]
-
-
-def _table(draw: Draw, steps: int) -> Tensor:
-    """A falling `alphas_cumprod` (steps,) without a rule to guess, from about 0.9 to about 0.1, whose steps differ in size."""
-    shares = draw.uniform(steps, low=0.5, high=1.5)
-    return torch.exp(-0.1 - 2.2 * shares.cumsum(0) / shares.sum())
 
 
 def _rate(table: Tensor, timestep: int) -> Tensor:
@@ -109,7 +104,7 @@ def _of_variance(variance: Callable[[Tensor, Tensor, float], Tensor]) -> Callabl
 
 
 def _walk(draw: Draw, steps: int, timestep: int, target: int, eta: float, *shape: int) -> tuple:
-    return draw.normal(*shape), draw.normal(*shape), draw.normal(*shape), timestep, target, _table(draw, steps), eta
+    return draw.normal(*shape), draw.normal(*shape), draw.normal(*shape), timestep, target, draw_table(draw, steps), eta
 
 
 ddim_step = Check(
@@ -444,7 +439,7 @@ def _hidden(draw: Draw, steps: int, timestep: int, mask: tuple[int, ...], *shape
     """Pictures or points of a shape (batch, ...), of which about half is known: `mask` is the shape of the mask."""
     order = draw.uniform(torch.Size(mask).numel()).argsort()
     known = (order < (len(order) + 1) // 2).float().view(mask)  # (values,) -> the mask's shape
-    return draw.normal(*shape), known, draw.normal(*shape), draw.normal(*shape), timestep, _table(draw, steps)
+    return draw.normal(*shape), known, draw.normal(*shape), draw.normal(*shape), timestep, draw_table(draw, steps)
 
 
 keep_known = Check(
@@ -570,7 +565,7 @@ def _solved(solve: Callable[[Tensor, Tensor, Tensor, Tensor], object]) -> Callab
 
 
 def _velocity(draw: Draw, steps: int, timestep: int, *shape: int) -> tuple:
-    return draw.normal(*shape), draw.normal(*shape), timestep, _table(draw, steps)
+    return draw.normal(*shape), draw.normal(*shape), timestep, draw_table(draw, steps)
 
 
 from_velocity = Check(
@@ -664,7 +659,7 @@ def _scaled(factor: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
 
 
 def _slope(draw: Draw, steps: int, timestep: int, *shape: int) -> tuple:
-    return draw.normal(*shape), timestep, _table(draw, steps)
+    return draw.normal(*shape), timestep, draw_table(draw, steps)
 
 
 score_from_noise = Check(
@@ -803,7 +798,7 @@ def _classified(draw: Draw, steps: int, timestep: int, scale: float, classes: in
     classifier = SmallNetwork(weights, (0.3 * draw.normal(6), 0.3 * draw.normal(classes)), (classes,))
     noisy = draw.normal(*shape)
     labels = draw.integers(classes, shape[0])
-    return draw.normal(*shape), noisy, labels, classifier, timestep, _table(draw, steps), scale
+    return draw.normal(*shape), noisy, labels, classifier, timestep, draw_table(draw, steps), scale
 
 
 classifier_guidance = Check(
