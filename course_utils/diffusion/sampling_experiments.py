@@ -421,6 +421,7 @@ MODELS_COMPARED = Experiment(
 MASKS = ("right half", "middle")
 METHODS = ("another picture", "replacement", "resampling", "original")
 TIMES = 3  # that each step is taken, with resampling
+INPAINTING_PASSES = 50  # of each of these times
 INPAINTED = 128  # pictures of a row; seeds take others
 
 
@@ -441,7 +442,7 @@ def inpainted(
     mask: Tensor,
     seed: int,
     times: int = 1,
-    passes: int = FEW,
+    passes: int = INPAINTING_PASSES,
     labels: Tensor | None = None,
 ) -> Tensor:
     """Pictures (batch, channels, height, width) in [-1, 1] on the CPU, drawn where `mask` is 0 and as they were where it is 1.
@@ -466,7 +467,7 @@ def valid(images: Tensor) -> Tensor:
 
 
 def _inpainting_run(mask: str, method: str, seed: int) -> dict[str, float]:
-    samples, passes = scale(smoke=(16, 2), cpu=(INPAINTED, FEW), gpu=(INPAINTED, FEW))
+    samples, passes = scale(smoke=(16, 2), cpu=(INPAINTED, INPAINTING_PASSES), gpu=(INPAINTED, INPAINTING_PASSES))
     records = Scenes("test", objects=1).records(range(seed * samples, (seed + 1) * samples))
     images, known = render(records, 32), known_part(mask)
     network = load(recipes.DDPM_SCENES)
