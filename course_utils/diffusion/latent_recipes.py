@@ -167,7 +167,7 @@ AUTOENCODER_KL_SCENES = Recipe(
     chance=_autoencoder_chance,
     ceiling=_autoencoder_ceiling,
     sample=_autoencoder_sample,
-    minutes=40,
+    minutes=33,
     about="Scenes of 3,072 numbers to latents of 256 and back, by absolute error, a small KL, and a discriminator of patches that is listened to "
     "after 2,500 steps. Reconstructions go through the mean of the latents.",
 )
@@ -324,7 +324,7 @@ LDM_SCENES_LAYOUT = Recipe(
     sample=lambda network, count, generator: drawn_to_layout(
         network, scenes_with_layouts("test", count)["layout"], generator
     ),
-    minutes=40,
+    minutes=22,
     about="Scenes to a label map, which says shapes, sizes and places; colours are free. The map is joined to the noisy latents as seven channels. "
     "Drawn by DDIM in 25 steps. `layout_ratio` is the share of pictures whose whole layout is read right, over that of real scenes sent through "
     "the autoencoder.",

@@ -1,4 +1,7 @@
-"""What chapter 04 trains on pictures of 32x32: a diffusion model that draws scenes to order, and one that draws faces; and how they are measured."""
+"""What chapter 04 trains: in pictures of 32x32 a diffusion model that draws scenes to order, and one that draws faces; and how they are measured.
+
+Those of latent diffusion stand in `latent_recipes`.
+"""
 
 import math
 from dataclasses import replace
@@ -18,6 +21,7 @@ from course_utils.data import Scenes, loader
 from course_utils.data.scenes import NUM_CLASSES
 from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion, discretized_log_likelihood
 from course_utils.diffusion.guidance import classifier_free, drop_labels
+from course_utils.diffusion.latent_recipes import LATENT_RECIPES
 from course_utils.diffusion.samplers import DDIM, sample_many
 from course_utils.diffusion.schedules import inference_timesteps
 from course_utils.diffusion.unet import UNet, UNetConfig
@@ -248,5 +252,5 @@ DDPM_FACES = _ddpm(
     "25 steps. One in 64 of the samples has its bits counted.",
 )
 
-RECIPES: tuple[Recipe, ...] = (DDPM_SCENES, DDPM_FACES)
+RECIPES: tuple[Recipe, ...] = (DDPM_SCENES, DDPM_FACES, *LATENT_RECIPES)
 """`course train ddpm-scenes`, and so on."""
