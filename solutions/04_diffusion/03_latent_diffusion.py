@@ -16,14 +16,14 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 80 minutes of work, 45 of them exercises; the code runs in about 3 minutes on a laptop's CPU |
+# | **Time** | 95 minutes of work, 45 of them exercises; the code runs in about 5 minutes on a laptop's CPU |
 # | **You need** | notebooks 1 and 2 of this chapter (noising, velocity, DDIM); the VAE's KL (chapter 1); a discriminator of patches (chapter 3, notebook 1) |
 # | **Builds on** | ideas of those; nothing that you wrote there is needed here |
 # | **Code** | `course_utils/diffusion/latent_diffusion.py`, `unet.py`, `dit.py`, `course_utils/layers/attention.py` |
 # | **Papers** | Rombach, Blattmann, Lorenz, Esser and Ommer, *High-resolution image synthesis with latent diffusion models*, CVPR 2022 · Vaswani et al., *Attention is all you need*, NeurIPS 2017 · Peebles and Xie, *Scalable diffusion models with transformers*, ICCV 2023 |
 #
-# A diffusion model asks its network again and again, at every pixel. Yet most of what makes a picture large is detail that follows from the rest: the inside of a circle is red because its edge is. Let an autoencoder take care of that, and diffuse its *latents* only, a grid that is many times smaller.
-# So Stable Diffusion was made. And what shall be drawn can be told at every place of the grid. A label map, and three of the pictures that a small model of this kind draws to it, for each of ten maps:
+# A diffusion model asks its network again and again, and each time the network works on every pixel. Yet most of what makes a picture large is detail that follows from the rest: the inside of a circle is red because its edge is. Let an autoencoder take care of that, and diffuse its *latents* only, a grid that is many times smaller.
+# Stable Diffusion is made this way. And because the latents are still a grid, one can tell the model, place by place, what shall stand where. Ten label maps, and three pictures for each that a small model of this kind drew, following its map:
 
 # %%
 import torch
@@ -80,11 +80,11 @@ plots.show(
 #
 # **First the autoencoder.** The encoder gives mean and variance of $q(z \mid x)$, as that of a VAE does, but for a *grid* of latents: here 8 × 8 places of 4 numbers for 32 × 32 pixels of 3. It is trained by
 #
-# $$ \mathcal L = \underbrace{\lvert x - D(z) \rvert}_{\text{reconstruction}} \;+\; w\, \underbrace{\mathrm{KL}\big(q(z \mid x) \,\Vert\, \mathcal N(0, I)\big)}_{\text{very small weight}} \;-\; a\, \underbrace{C\big(D(z)\big)}_{\text{a critic of patches}} $$
+# $$ \mathcal L = \underbrace{\lvert x - D(z) \rvert}_{\text{reconstruction}} \;+\; w\, \underbrace{\mathrm{KL}\big(q(z \mid x) \,\Vert\, \mathcal N(0, I)\big)}_{\text{small weight}} \;-\; a\, \underbrace{f\big(D(z)\big)}_{\text{a critic of patches}} $$
 #
-# - $D(z)$: the decoded picture, $z$ drawn from $q(z \mid x)$; both the absolute error and the KL are taken per value of the picture,
-# - $w$: in the paper a millionth. The KL only keeps the latents from running away; it need *not* make them standard normal, since nobody will draw them from there. That will be the business of the diffusion model,
-# - $C$: the logit of a discriminator of patches, trained with the hinge loss; it keeps reconstructions sharp. It is listened to only after a while: at first every reconstruction is a blur, and pixels are the better teacher.
+# - $D(z)$: the decoded picture, $z$ drawn from $q(z \mid x)$. Absolute error and KL are both summed, and divided by the 3,072 values of the picture,
+# - $w$: the KL only keeps the latents from running away; it need *not* make them standard normal, since nobody will draw them from there. That will be the business of the diffusion model. In the paper $w$ is a millionth, for pictures of 256 × 256; ours is a hundredth, still a hundredth of a VAE's: so that latents which lie close together decode to pictures which look alike,
+# - $f$: the logit of a discriminator of patches, the critic, trained with the hinge loss; it keeps reconstructions sharp. Its weight $a$ is 0 for the first 2,500 steps, in which every reconstruction is a blur and pixels are the better teacher, and 0.01 from then on.
 #
 # (The paper adds a perceptual distance; its network needs a download, and ours does without.)
 #
@@ -118,17 +118,16 @@ def print_card(recipe: training.Recipe) -> None:
 print_card(recipes.AUTOENCODER_KL_SCENES)
 
 # %% [markdown]
-# `wholly_right` is the share of scenes of which the course's judge reads everything, every shape, colour and size and the background, from the reconstruction; the ceiling is what it reads from the scenes themselves. (For `judge_frechet`, a distance, the "ceiling" is the floor: that of other real scenes.)
+# Chance is the mean picture. `wholly_right` is the share of scenes of which the course's judge reads everything, every shape, colour and size and the background, from the reconstruction; the ceiling is what it reads from the scenes themselves. (`judge_frechet` is the Fréchet distance of chapter 2, in features of the judge; its "ceiling" is a floor, the distance of other real scenes.)
 # Whatever is lost here, no diffusion model in these latents can bring back.
 #
 # ## Exercise 1 · The scale of the latents · *5 minutes, easy, core*
 #
-# The noise schedule was made for pictures in $[-1, 1]$, and for noise of standard deviation 1. How far it drowns a picture in which step depends on the picture's own spread. Latents have whatever spread the autoencoder gave them. So they are multiplied by one number, before diffusion, and divided by it
-# before the decoder:
+# The noise schedule was made for pictures in $[-1, 1]$. How fast noise drowns a picture depends on the picture's own spread, and latents have whatever spread the autoencoder gave them. So they are multiplied by one number before diffusion, and divided by it before the decoder:
 #
 # $$ \text{scale} = \frac{1}{\text{standard deviation of all numbers of all latents}} $$
 #
-# One number for all channels and places, not one for each: their differences are something that the model may know.
+# One number for all channels and places: if one channel varies less than another, that is because it says less, and the noise may drown it sooner. The answer is a tensor without axes.
 #
 # <details><summary>Hint</summary>
 #
@@ -160,20 +159,20 @@ print(f"your scale, from {len(raw)} held-out scenes: {factor:.3f}; the one that 
 print(f"standard deviation of each channel, scaled: {[round(value, 2) for value in (factor * raw).std((0, 2, 3)).tolist()]}")
 
 # %% [markdown]
-# Stable Diffusion's famous 0.18215 is this number, for its autoencoder: its latents have a standard deviation of about 5.5.
+# (The saved one was measured on training scenes; yours on held-out ones.) Our latents need hardly any scaling, thanks to the weight of the KL. Stable Diffusion's do: its famous 0.18215 is this number, since its latents have a standard deviation of about 5.5.
 #
-# ## Exercise 2 · A picture looks at a text · *15 minutes, medium, core*
+# ## Exercise 2 · A picture looks at a text · *20 minutes, medium, core*
 #
 # How is the network told what to draw? A class is added to the time, as in notebook 2. For a *list* of things (the words of a text, the boxes of a layout) that will not do: each place of the picture must find what concerns it. In **cross-attention** each place asks a question, each word holds a key by which it is found,
-# and a value, which is what it says:
+# and a value, which is what it says. (The network of this notebook's training does without; the boxes below use it, and the texts of chapter 6.)
 #
-# $$ Q = X W_Q, \quad K = C\, W_K, \quad V = C\, W_V, \qquad \mathrm{answer} = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt d}\right) V $$
+# $$ Q = X W_Q, \quad K = C\, W_K, \quad V = C\, W_V, \qquad \text{in each head:} \quad \mathrm{answer} = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt d}\right) V $$
 #
 # - $X$: the `tokens`, one for each place of the grid, $(n, \text{width})$; $C$: the `context`, one token a word, $(m, \text{context width})$,
 # - the softmax runs over the $m$ words: each place shares out its attention,
 # - **heads**: the `width` numbers of $Q$, $K$ and $V$ are cut into `num_heads` pieces of $d$ = width / num_heads, which each do all of this for themselves; their answers stand side by side in the result.
 #
-# The root keeps the scores at a size at which the softmax is undecided: an inner product of $d$ independent numbers of variance 1 has variance $d$.
+# The root keeps the scores at a size at which the softmax is undecided: the inner product of two vectors of $d$ independent numbers with mean 0 and variance 1 has variance $d$.
 #
 # <details><summary>Hint</summary>
 #
@@ -206,7 +205,7 @@ check.cross_attention(cross_attention, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The same layer stands in the published networks (and in chapter 5 it will read whole texts). With the weights of such a layer, yours gives the same:
+# The same layer stands in the published networks (and in chapter 5 it will read whole texts). With the weights of such a layer, yours gives the same. (`nn.Linear` stores its matrix transposed; a fourth matrix, `to_out`, mixes the heads at the end.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -222,13 +221,13 @@ assert difference < 1e-4
 # %% [markdown]
 # ## Exercise 3 · A training step · *10 minutes, medium, core*
 #
-# The training step of notebook 1, in latents. The network answers with the velocity $v = \sqrt{\bar\alpha_t}\, \epsilon - \sqrt{1 - \bar\alpha_t}\; z$, with which it learned best there:
+# The training step of notebook 1, in latents. The network answers with the velocity $v = \sqrt{\bar\alpha_t}\, \epsilon - \sqrt{1 - \bar\alpha_t}\; z_0$, which met the wanted digits best in notebook 1's comparison of answers:
 #
-# 1. encode the pictures, *without a gradient*: the autoencoder is frozen. Multiply by the scale: $z$,
-# 2. noise them, each at its time: $z_t = \sqrt{\bar\alpha_t}\; z + \sqrt{1 - \bar\alpha_t}\; \epsilon$,
+# 1. encode the pictures, *without a gradient*: the autoencoder is frozen. Multiply by the scale: $z_0$,
+# 2. noise them, each at its time: $z_t = \sqrt{\bar\alpha_t}\; z_0 + \sqrt{1 - \bar\alpha_t}\; \epsilon$,
 # 3. the loss is the mean squared error of the network's answer to $(z_t, t)$.
 #
-# As in notebook 1, the check makes two small networks of matrices that come in, and asks your loss about them; it is called like the cell that does so.
+# The check can pass you tensors but no networks. So the next cell, which you leave as it is, makes an encoder and a network of weights that come in, and calls your `latent_loss` with them; the check asks that cell's function.
 
 
 # %%
@@ -291,11 +290,11 @@ check.loss_of_two_networks(loss_of_two_networks, hidden=True)
 # What holds for *places* can be told the network place by place: a label map, one channel a label; a small picture, to be drawn larger (super-resolution); what is left of a damaged picture, and where it is damaged (inpainting). It is brought to the size of the latents and joined to them as further channels; only the network's
 # first convolution becomes wider.
 #
-# Bring the condition to the size of the latents by *means over areas*: a pixel of the grid then says which share of it is covered by a heart. A condition that is smaller than the latents is enlarged by the same call. The latents come first.
+# Bring the condition to the size of the latents by *means over areas*: a pixel of the grid then says which share of it is covered by a heart. A condition that is smaller than the latents is enlarged by the same call; sizes need not divide one another. The latents come first.
 #
 # <details><summary>Hint</summary>
 #
-# `F.interpolate(..., mode="area")`, `torch.cat(..., dim=1)`.
+# `torch.nn.functional.interpolate` has a `mode` that takes means over areas.
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "join", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -359,7 +358,7 @@ plots.show(
 )
 
 # %% [markdown]
-# To draw, walk from noise to latents by DDIM (notebook 2), each question joined with the layout; then divide by the scale, and decode once.
+# To draw, walk from noise to latents by DDIM (notebook 2); the network gets the noisy latents joined with the layout each time. Then divide by the scale, and decode once.
 
 
 # %%
@@ -382,15 +381,16 @@ plots.show(
 # %% [markdown]
 # ## Measure
 #
-# The judge reads the drawn pictures. **Layout right**: every shape and size at its place, nothing too much; colours are free. **Variety**: the share of objects that have another colour in a second picture of the same layout. Beside them stand scenes that take no notice of the layout, other right answers, and other
-# right answers sent through the autoencoder, the best that could come out.
+# The judge reads the drawn pictures. **Layout right**: every shape and size at its place, nothing too much; colours are free. **Variety**: the share of objects that have another colour in a second picture of the same layout. **Distance**: Fréchet, in features of the judge, to the scenes behind the layouts; it does not look at which
+# picture belongs to which layout. Beside them stand real scenes of other layouts, other right answers, and other right answers sent through the autoencoder, the best that could come out.
 
 # %%
 records, layout = held_out["records"], held_out["layout"]
 looks = [render(other_looks(records, runtime.generator(seed))) for seed in (1, 2)]
 through = [recipes.decoded(autoencoder, recipes.encoded(autoencoder, images)) for images in looks]
+others = recipes.scenes_with_layouts("validation", len(layout))["image"]
 pairs = {
-    "chance: scenes of other layouts": (held_out["image"].roll(1, 0), held_out["image"].roll(1, 0)),
+    "chance: scenes of other layouts": (others, others.roll(1, 0)),
     "yours": (drawn["yours"], draw(model, layout, factor, seed=2)),
     "reference": (drawn["reference"], draw(reference, layout, factor, seed=2)),
     "ceiling: right answers, autoencoded": through,
@@ -402,7 +402,7 @@ scores = {
 }
 plots.table(
     ({"pictures": name, "layout right": row["layout_right"], "shapes": row["shape"], "sizes": row["size"], "variety": row["variety"], "distance": row["judge_frechet"]} for name, row in scores.items()),
-    caption=f"{len(layout)} held-out layouts; distance: Fréchet, in features of the judge, to the scenes behind the layouts",
+    caption=f"{len(layout)} held-out layouts",
 )
 if runtime.scale_name() != "smoke":
     assert scores["yours"]["shape"] > scores["chance: scenes of other layouts"]["shape"] + 0.2, "your pictures should follow their layouts"
@@ -438,7 +438,7 @@ def painted(top_left: str, top_right: str, bottom_left: str, bottom_right: str, 
 
 widgets.explorer(
     painted, alt="four pictures that were drawn to the layout", columns=4, zoom=5,
-    top_left=SHAPE_CHOICES[7:] + SHAPE_CHOICES[:7], top_right=SHAPE_CHOICES, bottom_left=SHAPE_CHOICES,
+    top_left=SHAPE_CHOICES[7:] + SHAPE_CHOICES[:7], top_right=SHAPE_CHOICES, bottom_left=SHAPE_CHOICES,  # each list begins with what is shown first
     bottom_right=SHAPE_CHOICES[5:] + SHAPE_CHOICES[:5], noise=(1, 50, 1), network=["reference", "yours"],
 )  # fmt: skip
 
@@ -453,7 +453,7 @@ plots.show(
 # %% [markdown]
 # ## Break it: the forgotten scale
 #
-# One factor, and two places to forget it. Suppose the autoencoder were Stable Diffusion's, whose latents are 5.5 times too wide, and you forgot to multiply. First, only on the way *out*: the reference's latents have standard deviation 1, and the decoder expects 5.5 times as much, or the other way round. Second, in *training*:
+# One factor, and two places to forget it. Suppose the autoencoder's latents were as wide as Stable Diffusion's, 5.5 times as wide as ours. First, forget the factor only on the way *out*: what reaches the decoder is 5.5 times too small (or, with the factor the wrong way round, too large). Second, forget it in *training*:
 # the same network, the same steps, latents that are 5.5 times as wide.
 
 # %%
@@ -481,18 +481,19 @@ figure, axes = plots.figure(width=5.6, height=2.6)
 for color, name, values in zip(plots.COLORS, ("scaled", "unscaled"), signal_to_noise, strict=False):
     axes[0, 0].plot(values, color=color, label=name)
 axes[0, 0].axhline(0, color=plots.COLORS[6], linestyle="--", linewidth=1, label="as much signal as noise")
-axes[0, 0].set(xlabel="step of 1,000", ylabel="signal to noise (dB)", ylim=(-45, 60))
+axes[0, 0].set(xlabel="step of 1,000", ylabel="signal to noise (dB)", ylim=(-60, 60))
 axes[0, 0].legend(frameon=False, fontsize=7)
 plots.show(figure, alt="Signal to noise over the steps for scaled and unscaled latents: two parallel falling curves, that of the unscaled latents 15 decibels higher. It crosses zero much later.")
 even = [int((values > 0).sum()) for values in signal_to_noise]
 print(f"steps of 1,000 at which the signal is stronger than the noise: scaled {even[0]}, unscaled {even[1]}")
 
 # %% [markdown]
-# The second mistake is the treacherous one: nothing crashes, the loss falls, pictures come out. But wide latents drown late. At most steps there is hardly any noise to find, and the few at which places and shapes are decided are seldom visited, in training as in drawing. The schedule and the spread belong together: who changes one has to look at the other.
+# The second mistake is the treacherous one: nothing crashes, the loss falls, pictures come out. (Its loss cannot be compared with that of the scaled latents: the velocity to be guessed is wider, too.) Two things are wrong at once. The network gets numbers five times as large as it was made for. And wide latents drown late: at most steps there is hardly any noise to
+# find, and the steps with about as much signal as noise, at which it is decided what stands where, are squeezed together at the end. The schedule and the spread belong together: who changes one has to look at the other.
 #
 # ## What it costs
 #
-# The paper's argument is a matter of cost: with the same computation, more and better pictures. The course's experiment trains four models with *equally many operations*, three seeds each, all told the same label maps: in pixels; in pixels folded into channels (squares of 2 × 2 or 4 × 4 pixels become one place: fewer places without an autoencoder); and in latents.
+# The paper's argument, which the lecture repeats, is a matter of cost: diffusion among pixels takes hundreds of days of a GPU, in latents the same quality costs far less. The course's experiment trains four models with *equally many operations*, three seeds each, all told the same label maps: in pixels; in pixels folded into channels (squares of 2 × 2 or 4 × 4 pixels become one place: fewer places without an autoencoder); and in latents.
 # It counts operations, not seconds, so it comes out alike on every machine.
 
 # %%
@@ -505,19 +506,28 @@ verdict = latent_experiments.COST.verdict(cost_rows)
 print(f"The lecture's claim {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# The comparison is honest only with the autoencoder's own bill beside it: it is paid once, for every model that will ever live in its latents.
+# The comparison is honest only with the autoencoder's own bill beside it, the last sentence above: it is paid once, for every model that will ever live in its latents.
 #
-# <details><summary>How large this gets: the sizes of the paper</summary>
+# <details><summary>How large this gets: the sizes of Stable Diffusion</summary>
 #
 # Stable Diffusion draws 512 × 512 pixels, 786,432 numbers, by way of 64 × 64 places of 4, 16,384 numbers: a 48th. Attention, whose cost grows with the *square* of the places, would in pixels have to compare each of 262,144 places with each other.
 # </details>
 #
 # ## What a condition tells
 #
-# The lecture lists ways of conditioning: none, a class, a layout, a small picture (super-resolution), a part of the picture (inpainting). All of them fit into the code above; a layout even in two ways, as a map in further channels, and as a list of boxes that the picture looks at by your cross-attention. In place of the U-Net there may
-# also stand a **DiT**, a transformer whose tokens are the places themselves, and which is told time and class by scaling and shifting its norms.
+# The lecture lists ways of conditioning. Seven short trainings try them, on scenes of *one* object, three seeds each:
 #
-# Seven short trainings on scenes of *one* object, three seeds each. The condition is taken from a held-out scene; what of that scene does the drawn picture have?
+# | told | how it comes in |
+# |---|---|
+# | nothing | |
+# | the class, shape and colour | added to the time |
+# | the class, to a **DiT** (Peebles and Xie) | a transformer in place of the U-Net, whose tokens are the places themselves; time and class scale and shift its norms |
+# | the layout, as a label map | further channels (exercise 4) |
+# | the layout, as a list of boxes | cross-attention (exercise 2): a token a place, with shape and size of what stands there |
+# | a picture of 8 × 8 pixels, as in super-resolution | further channels |
+# | the left or right half of the picture, as in inpainting | further channels: the mask, and the latents of the half |
+#
+# The condition is taken from a held-out scene; what of that scene does the drawn picture have?
 
 # %%
 condition_rows = training.results(latent_experiments.CONDITIONING)
@@ -531,7 +541,7 @@ plots.show(
 #
 # ## The real thing
 #
-# The networks of Stable Diffusion 1.5 load into our `UNet` and `AutoencoderKL`. Their sizes, counted without making the weights, and beside them the U-Net for inpainting, with nine channels (latents, mask, and the latents of what is known), and the largest DiT of its paper:
+# The networks of Stable Diffusion 1.5 load into our `UNet` and `AutoencoderKL`. Their sizes, counted without making the weights, and beside them the U-Net for inpainting, with nine channels (latents, mask, and the latents of what is known), and the largest DiT of its paper (which answers with a variance beside the noise, hence 8 channels for 4):
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -547,7 +557,7 @@ for name, network in networks.items():
     print(f"{name:<22} {sum(parameter.numel() for parameter in network.parameters()):>13,} parameters")
 
 # %% [markdown]
-# The autoencoder alone has 335 MB, the U-Net 3.4 GB; so they are fetched at scale gpu only (`COURSE_SCALE=gpu`). The text that the U-Net wants to look at comes in chapters 5 and 6; the autoencoder can be tried at once. Is its scale the famous one, on our scenes?
+# The autoencoder alone has 335 MB, the U-Net 3.4 GB. The text that the U-Net wants to look at comes in chapters 5 and 6 (`UNet.from_hub("stable-diffusion-v1-5/stable-diffusion-v1-5", "unet")` fetches it); the autoencoder can be tried at once, at scale gpu (`COURSE_SCALE=gpu`). Is its scale the famous one, on our scenes?
 
 # %%
 from course_utils.hub import OfflineError
@@ -561,7 +571,6 @@ if runtime.scale_name() == "gpu":
             back = published.decode(mean).clamp(-1, 1).cpu()
         plots.show(plots.image_grid({"scene": large, "Stable Diffusion's\nautoencoder": back}, columns=4, zoom=3), alt="Four scenes of 256 by 256 pixels, and what the published autoencoder makes of them.")
         print(f"PSNR {psnr(back, large).mean():.1f} dB; your scale on these latents {latent_scale(mean):.3f}, saved with the weights {published.scaling_factor:.5f}")
-        UNet.from_hub("stable-diffusion-v1-5/stable-diffusion-v1-5", "unet")  # it waits for a text
     except OfflineError as error:
         print(f"No network, so no published weights here ({str(error).split(':')[0]}).")
 else:
@@ -573,7 +582,7 @@ else:
 # Answer in two to four sentences each.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-frozen", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **1.** Why not train autoencoder and diffusion model together, with the loss of exercise 3 reaching the encoder? What would the encoder do to make that loss small, and which term of the autoencoder's own loss stands against it?
+# **1.** Why not train autoencoder and diffusion model together, with the loss of exercise 3 reaching the encoder, too? Suppose the scale is measured anew at every step. What would the encoder do to make that loss small, and which term of the autoencoder's own loss stands against it?
 #
 # *Your answer:*
 #
@@ -583,7 +592,7 @@ else:
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-kl", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **2.** A VAE of chapter 1 had the KL at full weight, and its samples were blurred. Here it weighs next to nothing. What was it needed for there, who does that work here, and what would go wrong if one drew latents from a standard normal and decoded them?
+# **2.** A VAE of chapter 1 had the KL at full weight, and its samples were blurred. Here it has a hundredth of that. What was it needed for there, who does that work here, and what would go wrong if one drew latents from a standard normal and decoded them?
 #
 # *Your answer:*
 #
