@@ -16,14 +16,14 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 90 minutes of work, 40 of them core exercises, 25 optional ones; the code runs in about 1 minute on a laptop's CPU |
+# | **Time** | 90 minutes of work, 40 of them core exercises, 25 optional ones; the code runs in about 2 minutes on a laptop's CPU |
 # | **You need** | notebook 1 of this chapter: $\bar\alpha_t$, the noise that a network sees, the ancestral step; gradients by autograd |
 # | **Builds on** | the ring of chapter 2, notebook 1, as data; nothing that you wrote before |
 # | **Code** | `course_utils/diffusion/samplers.py`, `guidance.py`, `score.py`, `sampling_experiments.py` |
 # | **Papers** | Song, Meng and Ermon, *Denoising diffusion implicit models*, ICLR 2021 · Song et al., *Score-based generative modeling through stochastic differential equations*, ICLR 2021 · Dhariwal and Nichol, *Diffusion models beat GANs on image synthesis*, NeurIPS 2021 · Ho and Salimans, *Classifier-free diffusion guidance*, 2022 · Karras et al., *Elucidating the design space*, NeurIPS 2022 · Lu et al., *DPM-Solver++*, 2022 · Lugmayr et al., *RePaint*, CVPR 2022 · Lin et al., *Common diffusion noise schedules and sample steps are flawed*, WACV 2024 |
 #
-# The chain of the last notebook asks its network a thousand times for one picture. It need not. Below, each row starts from one noise and asks for one class, in 1, 2, 3, 5, 10 and 25 passes through the network, from left to right. By the end you will have written the step that does it,
-# the trick that makes a picture follow its label, and one that fills in hidden parts. The network is trained for none of this.
+# The chain of the last notebook asks its network a thousand times for one picture. It need not. Below, each row starts from one noise and asks for one class (with guidance, see exercise 2), in 1, 2, 3, 5, 10 and 25 steps, from left to right. By the end you will have written the step that does it,
+# the trick that makes a picture follow its label, and one that fills in hidden parts. All with one network, trained as in the last notebook; only that in training a tenth of the labels was hidden from it.
 
 # %%
 import base64
@@ -70,7 +70,7 @@ asked = torch.tensor([SHAPES.index(shape) * len(COLORS) + COLORS.index(color) fo
 few = (1, 2, 3, 5, 10, 25)
 pictures = [studies.drawn(reference, DDIM(), scale(smoke=min(passes, 3), cpu=passes, gpu=passes), 3, asked, guidance_scale=2) for passes in few]
 plots.show(
-    plots.image_grid(torch.stack(pictures, dim=1).flatten(0, 1), columns=len(few), title="Passes: " + ", ".join(map(str, few))),
+    plots.image_grid(torch.stack(pictures, dim=1).flatten(0, 1), columns=len(few), title="Steps: " + ", ".join(map(str, few))),
     alt="Six rows of six pictures. With one pass a grey blur with a faint spot in each of four places, with two or three passes one object or several small ones, from five passes on one clean object: a red circle, a blue star, a pink heart, a green triangle, a black cross, a cyan square. Between 5 and 25 passes at most size and ground still change.",
 )
 
@@ -81,22 +81,22 @@ plots.show(
 #
 # $$ x_t = \sqrt{a_t}\; \hat x_0 + \sqrt{1 - a_t}\; \hat\epsilon \qquad \Longrightarrow \qquad \hat x_0 = \frac{x_t - \sqrt{1 - a_t}\; \hat\epsilon}{\sqrt{a_t}} $$
 #
-# The ancestral step threw $\hat\epsilon$ half away and drew fresh noise. Song, Meng and Ermon ask: why? Nobody forces us. Training has only ever looked at *one* noisy picture at a time, so any chain will do whose $x_s$ looks, at each level $s$ by itself, as in training. The simplest: take the two that the network
+# The ancestral step kept only a part of $\hat\epsilon$ and drew fresh noise. Song, Meng and Ermon ask: why? In training the network saw single noisy pictures, never two steps of one chain. So only the distribution of $x_s$ at each single level $s$ has to be right; how $x_s$ hangs together with $x_t$ is free. The simplest choice: take the picture and the noise that the network
 # sees, and mix them anew, with less noise:
 #
 # $$ x_s = \sqrt{a_s}\; \hat x_0 + \sqrt{1 - a_s}\; \hat\epsilon, \qquad s < t $$
 #
 # Nothing here asks that $s$ be $t - 1$. And nothing is random any more: one noise leads to one picture. This is **DDIM**.
 #
-# In between lies a family. Let a part of the noise be fresh, $z \sim \mathcal N(0, I)$, and keep so much less of the old one that the variances still add up to $1 - a_s$:
+# Between the two lies a family. Let a part of the noise be fresh, $z \sim \mathcal N(0, I)$, and keep so much less of the old one that the variances still add up to $1 - a_s$:
 #
 # $$ x_s = \sqrt{a_s}\; \hat x_0 + \sqrt{1 - a_s - \sigma^2}\; \hat\epsilon + \sigma z, \qquad \sigma^2 = \eta^2\, \frac{1 - a_s}{1 - a_t} \left(1 - \frac{a_t}{a_s}\right) $$
 #
-# - $\eta \in [0, 1]$, in code `eta`: 0 is DDIM; with 1, $\sigma^2$ is the variance of $q(x_s \mid x_t, x_0)$, and the step is the ancestral one, with the smaller of its two variances.
+# - $\eta \in [0, 1]$, in code `eta`: 0 is DDIM; with 1, $\sigma^2$ is the variance of $q(x_s \mid x_t, x_0)$, the posterior of notebook 1, for steps of any length ($1 - a_t / a_s$ is what $\beta_t$ was for one step), and the step is the ancestral one. It is the smaller of that step's two variances; the larger one leaves the first fraction out.
 #
 # ## Exercise 1 · A step of any length · *15 minutes, medium, core*
 #
-# From $x_t$ at `timestep` to $x_s$ at `next_timestep`. The last step ends at the clean picture, which has no entry in the table: it is asked for as `next_timestep` $-1$, and $a_{-1} = 1$.
+# From $x_t$ at `timestep` to $x_s$ at `next_timestep`. With ten steps of a thousand, for instance, the network is asked at 999, 899, …, 99 (`inference_timesteps(1000, 10)`). The last step ends at the clean picture, which has no entry in the table: it is asked for as `next_timestep` $-1$, and $a_{-1} = 1$. (Timestep 0 is not clean; it is the least noisy entry.)
 #
 # <details><summary>Hint</summary>
 #
@@ -118,7 +118,7 @@ def ddim_step(
         timestep: t, a plain number in [0, T).
         next_timestep: s, a plain number below t, or -1 for the clean picture.
         alphas_cumprod: (T,).
-        eta: share of the standard deviation of the posterior that is fresh noise.
+        eta: the fresh noise's standard deviation, as a share of the posterior's.
     """
     ### BEGIN SOLUTION
     now = alphas_cumprod[timestep]
@@ -165,7 +165,7 @@ def walk(noise_seen, noisy: Tensor, passes: int, table: Tensor, eta: float = 0.0
     return film
 
 
-start = draw_normal((600, 2), runtime.generator(2))
+start = draw_normal((600, 2), runtime.generator(2))  # `torch.randn` that comes out alike on every device
 ways = {"100 passes, eta 0": (100, 0.0), "10 passes, eta 0": (10, 0.0), "100 passes, eta 1": (100, 1.0)}
 films = {name: walk(noise_on_the_ring, start, passes, table, eta) for name, (passes, eta) in ways.items()}
 figure, axes = plots.figure(1, 3, width=9.6, height=3.3)
@@ -175,7 +175,7 @@ for axis, (name, film), shown in zip(axes[0], films.items(), (16, 16, 3), strict
         axis.plot(*path.T, color=plots.COLORS[0], linewidth=0.8)
     axis.scatter(*film[0][:shown].T, s=10, color=plots.COLORS[6], zorder=3)
     axis.scatter(*film[-1][:shown].T, s=10, color=plots.COLORS[1], zorder=3)
-    axis.set(title=name, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+    axis.set(title=name, xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
 plots.show(figure, alt="Paths of points from noise, black, to the ring, red. With eta 0 they are smooth curves that end on the modes; in ten passes nearly the same curves with corners; with eta 1 three of the points tremble all the way.")
 
 
@@ -205,11 +205,12 @@ show_animation(
 # %% [markdown]
 # Left $\eta = 0$, right $\eta = 1$. Both end in the same distribution, by other ways.
 #
-# The smooth paths are solutions of a **differential equation**. Divide by $\sqrt{a}$: $y = x / \sqrt a = \hat x_0 + \sigma \hat\epsilon$ with $\sigma = \sqrt{(1 - a)/a}$, the noise level. Then a step of DDIM reads
+# The smooth paths are solutions of a **differential equation**. Divide by $\sqrt{a}$: $y = x / \sqrt a = \hat x_0 + \varsigma\, \hat\epsilon$ with $\varsigma = \sqrt{(1 - a)/a}$, noise to signal. DDIM changes $\varsigma$ and nothing else: $y_t = \hat x_0 + \varsigma_t\, \hat\epsilon$ becomes $y_s = \hat x_0 + \varsigma_s\, \hat\epsilon$, and the difference of the two is
 #
-# $$ y_s = y_t + (\sigma_s - \sigma_t)\; \hat\epsilon \qquad \text{or, for ever smaller steps,} \qquad \frac{\mathrm d y}{\mathrm d \sigma} = \hat\epsilon(y, \sigma) $$
+# $$ y_s = y_t + (\varsigma_s - \varsigma_t)\; \hat\epsilon \qquad \text{or, for ever smaller steps,} \qquad \frac{\mathrm d y}{\mathrm d \varsigma} = \hat\epsilon(y, \varsigma) $$
 #
-# So DDIM is **Euler's method**: follow the slope at the beginning of the step. Whoever knows better methods may use them. **Heun** goes there, asks again, and takes the mean of both slopes: two passes a step. **DPM-Solver++ (2M)** remembers the picture of the last step, and extrapolates: one pass.
+# So DDIM is **Euler's method**: follow the slope at the beginning of the step. Through each point goes one path, so it can be walked in both directions, and paths that start close stay close for a while. Whoever knows better methods may use them. **Heun** goes to the end of the step, asks for the slope there too, goes back, and follows the mean of both: two passes a
+# step (in 5 passes three steps, as the last is a plain one). **DPM-Solver++ (2M)** draws a line through the pictures $\hat x_0$ of this step and the last, and uses the one half a step ahead: one pass. (2M: second order, multistep.)
 # First: are the points good?
 
 # %%
@@ -234,7 +235,7 @@ plots.table(
 )
 
 # %% [markdown]
-# (More good points than the data have is no better: such points are too narrow.) And how far are they from the true end of their path? That is found by Heun in 999 steps. Here with wider modes:
+# (More good points than the data have is no better: the heaps are too narrow then. Few steps are hardest on Heun, who has only half as many. The larger variance adds more noise than was there.) And how far are they from the true end of their path? That is found by Heun in 999 steps. Here with wider modes:
 
 # %%
 wide = gan.ring(std=0.3)
@@ -251,9 +252,9 @@ plots.show(figure, alt="Distance from the true end of the path against passes, b
 assert errors["DPM-Solver++"][2] < errors["Heun"][2] < errors["DDIM"][2], "with 25 passes the better methods should be nearer to the truth"
 
 # %% [markdown]
-# In theory twice the passes halve the error of Euler's method, and quarter that of the others, once the steps are short beside the bends of the path. The narrower the modes, the sharper the bends: with `std=0.1`, 25 passes are not yet enough for the better methods to be better. Try it.
+# In theory twice the passes halve the error of Euler's method, and quarter that of the others, once the steps are short beside the bends of the path. The narrower the modes, the sharper the bends: with `std=0.1`, 25 passes are not yet enough for the better methods to be better. (Try it, without the `assert`.)
 #
-# Three names stand there twice. Are they really the same? And does *your* step give what the course's does?
+# Two rows of the table above stand there twice, under two names each. Are they really the same? And does *your* step give what the course's does?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -264,11 +265,12 @@ for one, other, gap in (
     ("your DDIM", "the course's", yours - ends["DDIM"][25]),
 ):
     print(f"{one} and {other}, the largest difference of 600 points: {gap.abs().max().item():.2f}")
+    assert gap.abs().max() < 0.005, f"{one} and {other} should lead to the same points"
 
 # %% [markdown]
 # ## Trained already: the network of scenes
 #
-# On the plane the denoiser was perfect. A trained network errs, and its errors add up along the way, where fresh noise can wash them out again. So the question has to be asked anew on pictures. The network is the reference of notebook 1: scenes of one object, told the class (shape and colour) along with the time.
+# On the plane the denoiser was perfect. A trained network errs, and its errors add up along the way; fresh noise can wash them out again, since it replaces a part of what the errors have spoiled by noise that is right. So the question has to be asked anew on pictures. The network is the reference of notebook 1: scenes of one object, told the class (shape and colour) along with the time.
 # It answers with the velocity (exercise 4, optional); `predict` makes of that the noise that your step wants, and keeps the picture in $[-1, 1]$, as the chain of notebook 1 did.
 
 
@@ -319,7 +321,9 @@ verdict = studies.STEPS.verdict(rows)
 print(f"The lecture's claim {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# So much for speed. The other wish is to be obeyed: how firmly does a picture follow its label, and can that be chosen? A check can hand your function tensors, but no network; so, as in notebook 1, the one below makes a small network of a matrix that comes in, and asks *your* `guided_answer` about it. The check is called like it.
+# So much for speed. The other wish is to be obeyed: how firmly does a picture follow its label, and can that be chosen?
+#
+# (For the check of the next exercise, which can hand out tensors but no network: *your* `guided_answer` on a tiny network. Leave this cell as it is.)
 
 
 # %%
@@ -337,20 +341,21 @@ def guidance_of_a_network(weight: Tensor, noisy: Tensor, timesteps: Tensor, labe
 # %% [markdown]
 # ## Exercise 2 · Classifier-free guidance · *15 minutes, medium, core*
 #
-# A picture may follow its label only half-heartedly. Can it be made to follow more firmly, without training? By Bayes' rule $p(x \mid y) \propto p(x)\, p(y \mid x)$, for a picture $x$ and a label $y$. Let the second factor count $w$ times:
+# A picture may follow its label only half-heartedly. Can it be made to follow more firmly, without training it once more? By Bayes' rule $p(x \mid y) \propto p(x)\, p(y \mid x)$, for a picture $x$ and a label $y$. Let the second factor count $w$ times:
 #
 # $$ p(x)\, p(y \mid x)^w, \qquad \log p(y \mid x) = \log p(x \mid y) - \log p(x) + \text{a number} $$
 #
-# A network knows the *gradients* of these log densities (they are its noise, with a minus and a factor that depends on $t$ only). So
+# A network knows the *gradients* of these log densities: they are its noise, times a negative factor that depends on $t$ only (exercise 5 shows it). So
 #
 # $$ \tilde\epsilon = \underbrace{\epsilon_\theta(x_t, t, \varnothing)}_{\text{without the label}} + \; w\, \big( \epsilon_\theta(x_t, t, y) - \epsilon_\theta(x_t, t, \varnothing) \big) $$
 #
 # - $\varnothing$: the label that says nothing, one number beyond the last class. One tenth of all labels was replaced by it in training (`recipes.DROPPED`), so that *one* network learned both answers,
 # - $w$, the **guidance scale**: 0 ignores the label, 1 is the network as it is, beyond 1 the label is exaggerated. (The paper counts from the other answer: its $w$ is ours minus 1.)
 #
-# The formula needs the answer to be linear in the noise, and the velocity is: it may be guided just so.
+# What holds for the noise holds for any answer that is linear in it at a given $x_t$, as the velocity is: it may be guided just so.
 #
-# *Stuck? `guided_answer = lambda network, noisy, timesteps, labels, null_label, scale: classifier_free(network, null_label, scale)(noisy, timesteps, labels)`, with `from course_utils.diffusion.guidance import classifier_free`.*
+# *Stuck? `from course_utils.diffusion.guidance import classifier_free`, and*
+# `guided_answer = lambda network, noisy, timesteps, labels, null_label, w: classifier_free(network, null_label, w)(noisy, timesteps, labels)`
 
 # %% nbgrader={"grade": false, "grade_id": "guided-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def guided_answer(network, noisy: Tensor, timesteps: Tensor, labels: Tensor, null_label: int, guidance_scale: float) -> Tensor:
@@ -361,7 +366,7 @@ def guided_answer(network, noisy: Tensor, timesteps: Tensor, labels: Tensor, nul
         noisy: x_t, (batch, ...).
         timesteps: (batch,).
         labels: (batch,) int64.
-        null_label: the label that says nothing.
+        null_label: the label that says nothing, a plain number. The network wants labels (batch,) int64.
         guidance_scale: w.
     """
     ### BEGIN SOLUTION
@@ -410,7 +415,7 @@ if runtime.scale_name() != "smoke":
     assert counted[2]["class right"] > counted[0]["class right"] + 0.3, "guided pictures should follow their labels far more often than unguided ones"
 
 # %% [markdown]
-# More careful numbers stand on the reference's card, measured on held-out labels when it was made, in 25 passes:
+# More careful numbers stand on the reference's card, measured on held-out labels when it was made, in 25 passes. (`unguided` is scale 1, `guided` scale 2. `judge_frechet` is a distance, without guidance; its "ceiling" is the floor, the distance of other real scenes. Distances shrink with the number of scenes that are compared, so compare none across tables.)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -426,7 +431,7 @@ for name in ("unguided_class_accuracy", "class_accuracy", "judge_frechet", "guid
 #
 # $$ x_s \leftarrow m \odot \big( \sqrt{a_s}\; x^{\text{known}} + \sqrt{1 - a_s}\; \epsilon \big) + (1 - m) \odot x_s $$
 #
-# - $m$: the mask, $\odot$: value by value; $\epsilon$: standard normal. The step ended at `timestep`; $-1$ is again the clean picture, where the known pixels come out exactly as they are.
+# - $m$: the mask, $\odot$: value by value; $\epsilon$: standard normal. The step ended at `timestep`; $-1$ is again the clean picture, where the known pixels come out exactly as they are. (`.sqrt()` is asked of a tensor: let $a_{-1}$ be `torch.ones(())`.)
 
 # %% nbgrader={"grade": false, "grade_id": "keep-known", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def keep_known(images: Tensor, mask: Tensor, noisy: Tensor, noise: Tensor, timestep: int, alphas_cumprod: Tensor) -> Tensor:
@@ -455,7 +460,7 @@ check.keep_known(keep_known, hidden=True)
 
 # %% [markdown]
 # The network was trained on whole scenes of one object, and nobody tells it the label. If the object stands in the hidden half, it has to be invented; if it stands in the known half, *nothing* may be added, for a second object would be wrong. The drawn half often does not know yet what the known half will say.
-# **Resampling** (RePaint) gives it more chances: after each step go back up by one, with fresh noise, and take it again, three times in all. And whoever knows what the picture shows may tell the network, by its label.
+# **Resampling** (RePaint) gives it more chances: after each step of the walk go back up, with fresh noise, and take the step again, three times in all, for three times the passes. And whoever knows what the picture shows may tell the network, by its label; the last row does both.
 
 
 # %%
@@ -505,7 +510,7 @@ plots.show(
     alt="Left, the share of filled-in pictures in which the judge surely reads exactly one object, for both masks: a collage with another picture, the known part put in, resampled, resampled with the class told, and the originals. Right, the share of visible objects that it reads as they were.",
 )
 verdict = studies.INPAINTING.verdict(rows)
-print(f"Filling in without training for it {verdict.verdict}: {verdict.why}")
+print(f"Filling in works without training for it: {verdict.verdict}. {verdict.why}")
 
 # %% [markdown]
 # ## Look: choose for yourself
@@ -538,8 +543,8 @@ plots.show(
 # %% [markdown]
 # ## Break it: too much guidance
 #
-# If more guidance is surer, why not much more? Twelve red circles, at scale 1 and at scale 8, and the experiment's numbers. What the label leaves open is place, size and ground, 48 kinds of scene; **variety** counts how many of them are drawn, by the entropy of what the judge reads. **Recall** is the share of real scenes that lie among
-# the drawn ones. *Rescaled* (Lin et al.) brings the guided answer back to the standard deviation of the plain one, by 0.7 of the way: the last panel shows that it does, and the others what it costs here.
+# If some guidance makes pictures surer, why not much more of it? Twelve red circles, at scales 1, 2 and 8, and the experiment's numbers. What the label leaves open is place, size and ground, 48 kinds of scene; **variety** is $e^H$, with the entropy $H$ of the kinds that the judge reads: 48 if all are equally often, 1 if one is always drawn. **Recall** is the share of real scenes that lie among
+# the drawn ones. *Rescaled* (Lin et al.) brings the guided answer back to the standard deviation of the plain one, by 0.7 of the way, against colours that run away to the ends of the range, which the last panel counts.
 
 # %%
 circles = asked[:1].repeat(12)
@@ -555,15 +560,20 @@ plots.show(
     alt="Against the guidance scale from 1 to 8, plain and rescaled: share of right classes, distance from real scenes, recall, variety, and the share of values near black or white; dashed lines for real scenes.",
 )
 verdict = studies.GUIDANCE.verdict(rows)
-print(f"That guidance buys certainty with diversity {verdict.verdict}: {verdict.why}")
+print(f"Guidance buys certainty and pays with diversity: {verdict.verdict}. {verdict.why}")
 
 # %% [markdown]
-# Why? $p(x)\,p(y \mid x)^w$ is not $p(x \mid y)$ any more: of all pictures it prefers those that look as much like a red circle as can be, and like nothing else: two circles are better than one, and a reddish ground is better than a green one. And what comes out is not even a sample of that density: at each noise level the two answers are extrapolated to where the network was never trained, and contrast
+# A little guidance is pure gain here: scenes come nearer to the real ones, and even recall and variety grow, since the network's plain answers are blurred mixtures now and then, and guidance decides. Textbooks promise a loss of diversity from the start; on these scenes it comes late, with the loss of everything else. (Rescaling keeps the colours in range, as promised, and pays with distance and variety.)
+#
+# Why does too much spoil it? $p(x)\,p(y \mid x)^w$ is not $p(x \mid y)$ any more: of all pictures it prefers those that look as much like a red circle as can be, and like nothing else. In the row of scale 8 two circles seem to be better than one, and a reddish ground better than a green one. And what comes out is not even a sample of that density: at each noise level the two answers are extrapolated to where the network was never trained, and contrast
 # and colours run away. (Exercise 6 shows that even a perfect network would not help.)
 #
 # ## Diffusion models, GANs and VAEs
 #
-# The lecture compares the three. Here is the comparison measured, on the faces of chapter 2: the VAE and the DCGAN from there, and `ddpm-faces`, all trained on the same 50,000 faces, for 18 to 32 minutes of one core. Precision is the share of drawn faces that lie among the real ones, recall and coverage tell how much of the real faces is reached. The usual order is: diffusion best in quality and coverage, but slow; GANs sharp and fast, but with gaps; VAEs fast, without gaps, but blurred.
+# The lecture compares the three. The usual order is: diffusion best in quality and coverage, but slow; GANs sharp and fast, but with gaps; VAEs fast, without gaps, but blurred.
+#
+# Here is the comparison measured, on the faces of chapter 2: the VAE and the DCGAN from there, and `ddpm-faces`, all trained on the same 50,000 faces, for 18 to 32 minutes of one core. Distance is Fréchet's, in features of the face judge. **Precision** is the share of drawn faces that lie among the real ones, **recall** the share of real faces that lie among the drawn ones, **coverage** the share of real faces
+# to which some drawn face comes as near as real ones come to one another. **Readable** is the share of faces in which the judge is sure of all nine attributes.
 
 # %%
 rows = training.results(studies.MODELS_COMPARED)
@@ -574,12 +584,12 @@ def mean_of(model: str, name: str) -> float | str:
     return fmean(values) if values else "–"
 
 
-columns = {"distance": "judge_frechet", "precision": "precision", "recall": "recall", "coverage": "coverage", "readable": "readable",
-           "faces a second": "pictures_per_second", "minutes of training": "training_minutes", "parameters": "parameters"}  # fmt: skip
 def shown(value: float | str) -> float | str:
     return f"{value:,.0f}" if not isinstance(value, str) and value >= 10_000 else value
 
 
+columns = {"distance": "judge_frechet", "precision": "precision", "recall": "recall", "coverage": "coverage", "readable": "readable",
+           "faces a second": "pictures_per_second", "minutes of training": "training_minutes", "parameters": "parameters"}  # fmt: skip
 plots.table(
     [{"model": model} | {title: shown(mean_of(model, name)) for title, name in columns.items()} for model in studies.MODELS],
     caption=f"{studies.SAMPLES} faces each, means of three seeds, against as many held-out faces; speed and training on one thread of a processor (the whole chain of 1,000 passes would be 40 times as slow as 25)",
@@ -594,7 +604,9 @@ print(f"The lecture's claim {verdict.verdict}: {verdict.why}")
 # ## Exercise 4 · What the velocity says · *5 minutes, easy, optional*
 #
 # The network of scenes answers neither with the noise nor with the picture but with the velocity, $v = \sqrt{a_t}\, \epsilon - \sqrt{1 - a_t}\; x_0$. Together with $x_t = \sqrt{a_t}\, x_0 + \sqrt{1 - a_t}\; \epsilon$ that makes two equations for two unknowns. Solve them. Since $(\sqrt{a_t})^2 + (\sqrt{1 - a_t})^2 = 1$,
-# no division is needed: that is why this answer is good at both ends.
+# no division is needed: that is why this answer is good at both ends. (`predict`, above, did this for you.)
+#
+# *Stuck? Set `from_velocity = check.from_velocity.reference`. The same works for `score_from_noise`.*
 
 # %% nbgrader={"grade": false, "grade_id": "from-velocity", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def from_velocity(velocity: Tensor, noisy: Tensor, timestep: int, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
@@ -622,8 +634,8 @@ check.from_velocity(from_velocity, hidden=True)
 # %% [markdown]
 # ## Exercise 5 · The score · *5 minutes, easy, optional*
 #
-# $x_t$ is normal around $\sqrt{a_t}\, x_0$ with variance $1 - a_t$. If $x_0$ were known, the gradient of the log density of $x_t$ would be $-(x_t - \sqrt{a_t}\, x_0) / (1 - a_t)$: write that with $\epsilon$. It is not known, and the gradient of the log density over *all* $x_0$ is the mean of these, which is what the
-# network's noise is a mean of, too (Tweedie's formula). So the noise tells the **score** $\nabla \log p(x_t)$, the direction in which noisy points grow more likely.
+# $x_t$ is normal around $\sqrt{a_t}\, x_0$ with variance $1 - a_t$. If $x_0$ were known, the gradient of the log density of $x_t$ would be $-(x_t - \sqrt{a_t}\, x_0) / (1 - a_t)$: write that with $\epsilon$. It is not known. The true gradient is the mean of these over all $x_0$ that may lie behind $x_t$, and the network's noise
+# is the mean of $\epsilon$ over the same $x_0$ (Tweedie's formula). So the noise tells the **score** $\nabla \log p(x_t)$, the direction in which noisy points grow more likely.
 
 # %% nbgrader={"grade": false, "grade_id": "score-from-noise", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def score_from_noise(predicted_noise: Tensor, timestep: int, alphas_cumprod: Tensor) -> Tensor:
@@ -674,20 +686,20 @@ plots.show(figure, alt="The density of noisy points in grey at three times, eigh
 #
 # $$ \nabla \log p(x_t \mid y) = \nabla \log p(x_t) + w\, \nabla \log p(y \mid x_t), \qquad w = 1 $$
 #
-# Turn that into noise: $\nabla \log p(x_t)$ is $-\hat\epsilon / \sqrt{1 - a_t}$ (exercise 5), so what is added to the score becomes $\tilde\epsilon = \hat\epsilon - w \sqrt{1 - a_t}\; \nabla_{x_t} \log p(y \mid x_t)$.
+# (Bayes' rule says $w = 1$. Other values are a choice, as before.) Turn that into noise: $\nabla \log p(x_t)$ is $-\hat\epsilon / \sqrt{1 - a_t}$ (exercise 5), so what is added to the score becomes $\tilde\epsilon = \hat\epsilon - w \sqrt{1 - a_t}\; \nabla_{x_t} \log p(y \mid x_t)$.
 #
 # <details><summary>Hint</summary>
 #
-# `leaf = noisy.detach().requires_grad_()`; `classifier(leaf).log_softmax(dim=1)`, choose each picture's label, *sum* over the batch (pictures do not mix, so each gets its own gradient), `torch.autograd.grad(total, leaf)`. Under `torch.no_grad()`, where samplers live, a block `with torch.enable_grad():` is needed around it.
+# `leaf = noisy.detach().requires_grad_()`; `classifier(leaf).log_softmax(dim=1)`, choose each picture's label, *sum* over the batch (pictures do not mix, so each gets its own gradient), `(gradient,) = torch.autograd.grad(total, leaf)`. Samplers live under `torch.no_grad()`, so a block `with torch.enable_grad():` is needed around it.
 # </details>
 #
-# *Stuck? Set `classifier_guidance = check.classifier_guidance.reference` (in a sampler without `torch.no_grad()`).*
+# *Stuck? Set `classifier_guidance = check.classifier_guidance.reference` and go on.*
 
 # %% nbgrader={"grade": false, "grade_id": "classifier-guidance", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def classifier_guidance(
     predicted_noise: Tensor, noisy: Tensor, labels: Tensor, classifier, timestep: int, alphas_cumprod: Tensor, guidance_scale: float
 ) -> Tensor:
-    """The noise of p(x) p(y|x)^w, of the shape of `noisy`.
+    """The noise that is steered by w times the classifier's gradient, of the shape of `noisy`.
 
     Args:
         predicted_noise: what the network, which knows no labels, sees in x_t, (batch, ...).
@@ -731,8 +743,7 @@ def steered(guidance_scale: float, mode: int = 1):
             return -(points[:, None] - centres).square().sum(dim=-1) / (2 * variance)  # (batch, modes)
 
         labels = torch.full((len(noisy),), mode)
-        with torch.enable_grad():
-            return classifier_guidance(noise_on_the_ring(noisy, timestep), noisy, labels, classifier, timestep, table, guidance_scale)
+        return classifier_guidance(noise_on_the_ring(noisy, timestep), noisy, labels, classifier, timestep, table, guidance_scale)
 
     return noise_seen
 
@@ -754,7 +765,7 @@ plots.show(figure, alt="Points on the ring steered to one of eight modes: with s
 #
 # ## The real thing
 #
-# Google's model of CIFAR-10 was published with the ancestral chain of a thousand steps. Your step does it in twenty-five. The schedule is the linear one, and it answers with the noise, so nothing has to be translated. With a network, this fetches the weights and draws; without, it says so.
+# Google's model of CIFAR-10 was published with the ancestral chain of a thousand steps. Your step does it in twenty-five. The schedule is the linear one, and it answers with the noise. With a network, this fetches the weights and draws; without, it says so.
 
 # %%
 from course_utils.hub import OfflineError
@@ -789,7 +800,7 @@ except OfflineError as error:
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-guidance", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **2.** A colleague trains a class-conditional model *without* hiding any labels, and then tries classifier-free guidance with a label that was never used in training. What will happen, and what could he do with the network that he has?
+# **2.** A colleague trains a class-conditional model *without* hiding any labels. Its table of labels has one row too many, which training never used, and he tries classifier-free guidance with that one. What will happen, and what could he do with the network that he has?
 #
 # *Your answer:*
 #
