@@ -63,7 +63,7 @@ several = [recipes.drawn_to_layout(reference, held_out["layout"][few], runtime.g
 painted_maps = render(held_out["records"][few], style="labels")
 plots.show(
     plots.image_grid({"label map": painted_maps, "drawn": several[0], "with other\nnoise": several[1], "and other": several[2]}, columns=10),
-    alt="Four rows of ten scenes. Above, label maps with flat shapes on black; below, three different pictures for each map, with shapes like those of the map at the same places, in other colours and on another ground from row to row.",
+    alt="Four rows of ten scenes. Above, label maps with flat shapes on black; below, three different pictures for each map, with shapes like those of the map at the same places, mostly in other colours and on another ground from row to row.",
 )
 
 # %% [markdown]
@@ -375,7 +375,7 @@ def draw(network: nn.Module, layout: Tensor, factor: float, seed: int = 1) -> Te
 drawn = {"yours": draw(model, held_out["layout"], factor), "reference": draw(reference, held_out["layout"], factor)}
 plots.show(
     plots.image_grid({"label map": painted_maps, "yours": drawn["yours"][few], "reference": drawn["reference"][few], "a scene\nbehind it": held_out["image"][few]}, columns=10),
-    alt="Four rows of ten: label maps; pictures by your network, trained for a minute; by the reference; and the scenes from which the maps were made.",
+    alt="Four rows of ten: label maps; pictures by your network, trained for two minutes; by the reference, in nearly the same colours, since both started from the same noise; and the scenes from which the maps were made.",
 )
 
 # %% [markdown]
@@ -468,7 +468,7 @@ spoiled = {
 }
 plots.show(
     plots.image_grid({name: images[few] for name, images in spoiled.items()}, columns=10),
-    alt="Five rows of ten pictures: of the reference; of the reference with latents that reach the decoder too small; and too large; of your network; and of the same network trained on latents without their scale.",
+    alt="Five rows of ten pictures: of the reference; of the reference with latents that reach the decoder too small, faint spots on grey; and too large, dark glaring shapes on white or stained grounds; of your network; and of the same network trained on latents without their scale, some of whose shapes are wrong.",
 )
 broken = recipes.layout_scores(spoiled["trained\nunscaled"], records)
 plots.table(
