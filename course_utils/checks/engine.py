@@ -182,7 +182,7 @@ class Check:
                     sentence = self._alone(names, expected, answers)
                 first, details = found
                 if sentence or general:
-                    details = details if first in (_DIFFERS, self.not_a_number) else [("Found", first), *details]
+                    details = details if first in (_DIFFERS, Check.not_a_number) else [("Found", first), *details]
                     first = sentence or general or first
                 return CheckFailed(
                     self.name, first, [("Case", name), *details, *self._where(recognised=sentence is not None)]

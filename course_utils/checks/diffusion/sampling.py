@@ -147,7 +147,7 @@ ddim_step = Check(
         Case("4 points, from step 4 to 1, eta 1", lambda draw: _walk(draw, 7, 4, 1, 1.0, 4, 2)),
         Case("2 points, from step 5 to 0, eta 0.3", lambda draw: _walk(draw, 7, 5, 0, 0.3, 2, 2), alone=_LEAST),
         Case("3 points, from step 2 to the clean picture", lambda draw: _walk(draw, 7, 2, -1, 1.0, 3, 2), alone=_LAST_STEP),
-        Case("2 pictures, from step 0 to the clean picture, eta 0.5", lambda draw: _walk(draw, 6, 0, -1, 0.5, 2, 1, 3, 3), alone=_LAST_STEP),
+        Case("2 pictures, from step 0 to the clean picture, eta 0", lambda draw: _walk(draw, 6, 0, -1, 0.0, 2, 1, 3, 3), alone=_LAST_STEP),
     ),
     hidden_cases=(
         Case("2 pictures of 1 channel, from step 8 to 0, eta 0.3", lambda draw: _walk(draw, 10, 8, 0, 0.3, 2, 1, 3, 3), alone=_LEAST),
@@ -158,11 +158,15 @@ ddim_step = Check(
             lambda e, noisy, new, t, s, table, eta=0.0: _ddim_step(e, noisy, new, t, t - 1, table, eta),
             "You always go to timestep - 1. This step may be of any length, that is its point: it ends at next_timestep.",
         ),
+        Mistake(_parts(levels=lambda table, t, s: (table[t], table[s])), _CLEAN_INDEX),
         Mistake(
-            lambda e, noisy, new, t, s, table, eta=0.0: _ddim_step(e, noisy, new, t, s % len(table), table, eta),
+            _parts(
+                levels=lambda table, t, s: (table[t], table[s]),
+                kept=lambda now, after, eta: (1 - after - _variance(now, after, eta).clamp(min=0)).sqrt(),
+                fresh=lambda now, after, eta: _variance(now, after, eta).clamp(min=0).sqrt(),
+            ),
             _CLEAN_INDEX,
         ),
-        Mistake(_parts(levels=lambda table, t, s: (table[t], table[s])), _CLEAN_INDEX),
         Mistake(_parts(levels=lambda table, t, s: (table[t], table[s] if s else torch.ones_like(table[0]))), _TRUTH),
         Mistake(
             _parts(levels=lambda table, t, s: (table[max(t, 1)], _rate(table, s))),
@@ -429,8 +433,8 @@ def _pairs_mixed(weight: Tensor, noisy: Tensor, times: Tensor, labels: Tensor, n
 def _asked(draw: Draw, scale: float, classes: int, *shape: int) -> tuple:
     """Pictures or points of a shape (batch, ...) with times, labels that differ, and a network that minds all of them."""
     values = torch.Size(shape[1:]).numel()
-    # label 0 is left for those who take it for "no label", the last for those who take the largest of the batch plus 1
-    labels = 1 + draw.uniform(classes - 2).argsort()[: shape[0]]
+    # label 0 is left for those who take it for "no label", the last two for those who take the largest of the batch plus 1
+    labels = 1 + draw.uniform(classes - 3).argsort()[: shape[0]]
     weight = draw.normal(values + 2 + classes, values) / (values + 2) ** 0.5
     return weight, draw.normal(*shape), draw.integers(10, shape[0]), labels, classes, scale
 
