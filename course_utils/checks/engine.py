@@ -534,6 +534,7 @@ _HINTS = {
     "Index tensor must have the same number of dimensions": "gather takes an index with as many dimensions as x, and gives one entry for each: x.gather(1, index[:, None]).",
     "can be converted to an index": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
     "can't multiply sequence": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
+    "Class values must be smaller": "A label is larger than there are classes: do the arguments stand in their order, and are these the labels?",
     "has no attribute 'sqrt'": "A plain number has no .sqrt(), it must be a tensor: torch.ones_like(x) is a 1 that fits to x.",
     "sqrt(): argument 'input'": "torch.sqrt takes no plain number, it must be a tensor: torch.ones_like(x) is a 1 that fits to x.",
     "does not require grad": "Nothing was recorded on the way to what you differentiate: look for detach(), item() and torch.no_grad(). Where the caller works under no_grad(), as samplers do, put `with torch.enable_grad():` around it.",

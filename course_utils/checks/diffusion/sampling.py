@@ -530,7 +530,7 @@ guidance_of_a_network = Check(
         ),
         Mistake(
             _against(lambda network, noisy, times, labels, null: network(noisy, times, torch.full_like(labels, null + 1))),
-            "You ask about a label that the network does not have, null_label + 1: null_label itself says nothing, it is one beyond the last class already. (The line below is the network's, where it shows.)",
+            "You ask about a label that the network does not have: the one that says nothing is null_label itself, one beyond the last class, and the largest. (The line below is the network's, where it shows.)",
         ),
         *_not_understood(
             lambda network, noisy, times, labels, null: network(noisy, times, null),
