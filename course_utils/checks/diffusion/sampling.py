@@ -40,7 +40,7 @@ def _level(table: Tensor, timestep: int) -> Level:
 _TWICE = "You took the running product once more: alphas_cumprod is already the product of all alphas up to t."
 _CLEAN_INDEX = "In a tensor the index -1 fetches the *last* entry, the noisiest level: for timestep -1 take a = 1, for a clean picture is all signal."
 _LEAST = "Your result is wrong only at timestep 0. That is the least noisy level, with an entry of its own like any other; only -1 is the clean picture."
-_TRUTH = "`if timestep` asks whether it is not 0: that is true of -1 as well, whose index fetches the *last* entry, and 0 loses its own. Ask for >= 0."
+_TRUTH = "`if timestep` asks whether it is not 0, as does `if next_timestep`: that is true of -1 as well, whose index fetches the *last* entry, and 0 loses its own. Ask for >= 0."
 
 # --- exercise 1: a step of DDIM ---------------------------------------------------------------------------------------
 
