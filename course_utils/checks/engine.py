@@ -182,7 +182,7 @@ class Check:
                     sentence = self._alone(names, expected, answers)
                 first, details = found
                 if sentence or general:
-                    details = details if first == _DIFFERS else [("Found", first), *details]
+                    details = details if first in (_DIFFERS, Check.not_a_number) else [("Found", first), *details]
                     first = sentence or general or first
                 return CheckFailed(
                     self.name, first, [("Case", name), *details, *self._where(recognised=sentence is not None)]
@@ -528,7 +528,16 @@ _HINTS = {
     "Expected all tensors to be on the same device": "Make new tensors where the arguments are: torch.zeros_like(x), or device=x.device.",
     "positional argument": "Keep the arguments of the exercise, in their order.",
     "unexpected keyword argument": "A function is called with an argument that it does not have: compare with its signature.",
-    "does not require grad": "The loss does not depend on any parameter through a graph: look for detach(), no_grad() or item() before backward().",
+    "implicitly created only for scalar outputs": "A gradient is that of one number: .sum() before torch.autograd.grad or backward().",
+    "appears to not have been used": "You differentiate by a tensor from which the result was not computed: hand that very tensor (the leaf) to the network.",
+    "differentiated Tensors does not require grad": "You differentiate by a tensor that no gradient is kept for: leaf = x.detach().requires_grad_().",
+    "Index tensor must have the same number of dimensions": "gather takes an index with as many dimensions as x, and gives one entry for each: x.gather(1, index[:, None]).",
+    "can be converted to an index": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
+    "can't multiply sequence": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
+    "Class values must be smaller": "A label is larger than there are classes: do the arguments stand in their order, and are these the labels?",
+    "has no attribute 'sqrt'": "A plain number has no .sqrt(), it must be a tensor: torch.ones_like(x) is a 1 that fits to x.",
+    "sqrt(): argument 'input'": "torch.sqrt takes no plain number, it must be a tensor: torch.ones_like(x) is a 1 that fits to x.",
+    "does not require grad": "Nothing was recorded on the way to what you differentiate: look for detach(), item() and torch.no_grad(). Where the caller works under no_grad(), as samplers do, put `with torch.enable_grad():` around it.",
     "in-place operation": "A tensor that autograd still needs is overwritten. Write x = x + y in place of x += y or x.add_(y).",
     "inplace operation": "A tensor that autograd still needs is overwritten. Write x = x + y in place of x += y or x.add_(y).",
     "Boolean value of Tensor": "`if` and `and` want one truth value, a tensor has many: use torch.where, or .all() and .any().",
@@ -700,6 +709,11 @@ def _changed(right: Answer, got: Answer, check: Check | None = None) -> Finding:
         return (
             f"The result is right, but your code changes {touched[0]}: backward() and zero_grad() belong to the training that calls you.",
             [("Expected", "the result alone, and each parameter's .grad left as it came")],
+        )
+    if marked := [name.split()[-1] for name in got.changed if name.startswith("the requires_grad of ")]:
+        return (
+            f"The result is right, but `{marked[0]}` requires gradients afterwards: it belongs to the caller, whose next steps would all be recorded.",
+            [("Expected", f"{marked[0]}.detach().requires_grad_(), a tensor of your own")],
         )
     names = " and ".join(name if " " in name else f"`{name}`" for name in got.changed)
     return (

@@ -85,7 +85,8 @@ class Answer:
         value: what was returned, as plain data with `Seen` tensors.
         gradients: of a weighted sum of what was returned, by name; None where no graph leads there.
         changed: names of the arguments that were changed in place; "the gradient mode" and "the parameters of ..." where these were left
-            switched off; "the gradients of ..." where those that a network's parameters held are not there any more.
+            switched off; "the gradients of ..." where those that a network's parameters held are not there any more; "the requires_grad
+            of ..." where an argument requires gradients that did not before.
         drew: whether random numbers were drawn from a global generator.
         events: what happened in which order, where the request watches for it.
         failure: the exception, where there was one.
@@ -108,11 +109,13 @@ class Call:
     Args:
         along: weights of the sum that is differentiated, one tensor for each that is returned, or None to leave it out;
             weights that tell all entries apart, unless given.
+        recording: whether autograd records, as it does unless the caller works under `torch.no_grad()`.
     """
 
     arguments: Mapping[str, Any]
     gradients: tuple[str, ...] = ()
     along: tuple[Tensor | None, ...] | None = None
+    recording: bool = True
 
     def carry_out(self, target: Callable[..., Any], watch: "Watch") -> Answer:
         leaves, passed, wanted = {}, {}, {}
@@ -129,8 +132,9 @@ class Call:
             else:
                 passed[name] = value
         watch.start()  # new layers of a network have drawn their first weights
+        torch.set_grad_enabled(self.recording)
         output = target(*passed.values())
-        changed = [] if torch.is_grad_enabled() else ["the gradient mode"]
+        changed = ["the gradient mode"] if self.recording and not torch.is_grad_enabled() else []
         torch.set_grad_enabled(True)
         wanted |= {name: leaf for name, leaf in leaves.items() if name in self.gradients}
         thawed = {name: leaf for name, leaf in wanted.items() if leaf.requires_grad}  # the answer may freeze a network
@@ -138,6 +142,8 @@ class Call:
         # detach_() works in place as well
         cut = [name for name in self.gradients if name in leaves and not passed[name].requires_grad]
         changed += [name for name, before in leaves.items() if name in cut or not _equal(before, passed[name])]
+        marked = [name for name in leaves if passed[name].requires_grad and name not in (*self.gradients, *changed)]
+        changed += [f"the requires_grad of {name}" for name in marked]
         for name, value in passed.items():
             if isinstance(value, nn.Module) and not all(parameter.requires_grad for parameter in value.parameters()):
                 changed.append(f"the parameters of {name}")

@@ -1,5 +1,7 @@
 """The bank of notebook sampling_and_guidance: wrong answers as students write them, each with a part of the sentence that it deserves, and right ones."""
 
+import textwrap
+
 SETUP = """
 import math
 import numpy as np
@@ -28,6 +30,7 @@ now = alphas_cumprod[timestep]
 after = alphas_cumprod[next_timestep] if next_timestep >= 0 else torch.ones_like(now)
 """
 PICTURE = RATES + "images = (noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()\n"
+END = "return after.sqrt() * images + (1 - after - variance).sqrt() * predicted_noise + variance.sqrt() * fresh_noise"
 VARIANCE = PICTURE + "variance = eta**2 * (1 - after) / (1 - now) * (1 - now / after)\n"
 
 
@@ -41,6 +44,7 @@ BOTH = """
 with_label = network(noisy, timesteps, labels)
 without = network(noisy, timesteps, torch.full_like(labels, null_label))
 """
+GUIDED = "return without + guidance_scale * (with_label - without)"
 
 
 def _guided(body: str) -> str:
@@ -51,6 +55,7 @@ LEVEL = """
 a = alphas_cumprod[timestep] if timestep >= 0 else torch.ones_like(alphas_cumprod[0])
 known = a.sqrt() * images + (1 - a).sqrt() * noise
 """
+PUT = "return mask * known + (1 - mask) * noisy"
 
 
 def _keep(body: str) -> str:
@@ -72,10 +77,20 @@ LEAF = """
 leaf = noisy.detach().requires_grad_()
 log_p = classifier(leaf).log_softmax(dim=1)
 """
+GRADIENT = """
+leaf = noisy.detach().requires_grad_()
+chosen = classifier(leaf).log_softmax(dim=1).gather(1, labels[:, None]).sum()
+(gradient,) = torch.autograd.grad(chosen, leaf)
+"""
 RATE = "rate = (1 - alphas_cumprod[timestep]).sqrt()\n"
+STEERED = "return predicted_noise - guidance_scale * rate * gradient"
 
 
 def _classifier(body: str) -> str:
+    return _not_recording("with torch.enable_grad():\n" + textwrap.indent(body, "    "))
+
+
+def _not_recording(body: str) -> str:
     return _function(
         "classifier_guidance(predicted_noise, noisy, labels, classifier, timestep, alphas_cumprod, guidance_scale)",
         body,
@@ -239,6 +254,41 @@ return noisy + (1 - after - variance).sqrt() * predicted_noise + variance.sqrt()
 """),
             "changes `noisy` in place",
         ),
+        (_ddim(VARIANCE.replace(">= 0", "> 0") + END), "wrong only at timestep 0. That is the least noisy level"),
+        (_ddim(VARIANCE.replace("if next_timestep >= 0", "if next_timestep") + END), "`if timestep` asks whether it is not 0"),
+        (_ddim(VARIANCE.replace(" if next_timestep >= 0 else torch.ones_like(now)", "") + END), "the index -1 fetches the *last* entry"),
+        (_ddim(VARIANCE.replace("else torch.ones_like(now)", "else alphas_cumprod[0]") + END), "There a_s is 1"),
+        (_ddim(VARIANCE + "if next_timestep < 0:\n    return noisy\n" + END), "There a_s is 1"),
+        (_ddim(VARIANCE + "if next_timestep < 0:\n    return images.clamp(-1, 1)\n" + END), "There a_s is 1"),
+        (_ddim(VARIANCE.replace("torch.ones_like(now)", "1.0") + END), "A plain number has no .sqrt()"),
+        (_ddim(VARIANCE.replace("[timestep]", "[timestep if timestep > 0 else 1]") + END), "where the step begins at timestep 0"),
+        (_ddim(VARIANCE.replace("[timestep]", "[timestep - 1]") + END), "taken for one of level timestep - 1"),
+        (_ddim(VARIANCE.replace("[next_timestep]", "[next_timestep + 1]") + END), "You end one level too early"),
+        (_ddim(VARIANCE.replace("[next_timestep]", "[timestep - 1]") + END), "This step may be of any length"),
+        (_ddim(VARIANCE.replace("(1 - after) / (1 - now) * ", "") + END.replace("variance)", "variance).clamp(min=0)")), "the ancestral chain's larger variance"),
+        (_ddim(VARIANCE.replace(" * (1 - now / after)", "") + END), "the factor 1 - a_t / a_s is missing"),
+        (_ddim(VARIANCE.replace(" * (1 - now / after)", "") + END.replace("variance)", "variance).clamp(min=0)")), "the factor 1 - a_t / a_s is missing"),
+        (_ddim(VARIANCE.replace("now / after", "after / now") + END), "a_t / a_s is upside down"),
+        (_ddim(VARIANCE.replace("eta**2", "(eta > 0)") + END), "eta is no switch"),
+        (_ddim(VARIANCE + END.replace("variance.sqrt() * fresh", "(variance / eta**2 if eta else (1 - after) / (1 - now) * (1 - now / after)).sqrt() * fresh")), "its full size whatever eta is"),
+        (_ddim(VARIANCE + END.replace("variance.sqrt() * fresh", "eta * fresh")), "by eta alone"),
+        (
+            _ddim(VARIANCE + """
+mean = after.sqrt() * (1 - now / after) / (1 - now) * images + (now / after).sqrt() * (1 - after) / (1 - now) * noisy
+return mean + variance.sqrt() * fresh_noise
+"""),
+            "as in the mean of the ancestral step",
+        ),
+        (_ddim(VARIANCE + END.replace("(1 - after - variance).sqrt()", "(1 - eta) * (1 - after).sqrt()")), "keeps a share 1 - eta"),
+        (_ddim(PICTURE + "return after.sqrt() * images + (1 - after).sqrt() * ((1 - eta) * predicted_noise + eta * fresh_noise)"), "You blend predicted and fresh noise"),
+        (_ddim(VARIANCE + END.replace("predicted_noise", "fresh_noise")), "Fresh noise stands in both places"),
+        (_ddim(VARIANCE + END.replace("- variance)", "- variance.sqrt())")), "subtract the standard deviation of the fresh noise"),
+        (_ddim(VARIANCE + END.replace("- variance)", "- variance.sqrt()).clamp(min=0)")), "subtract the standard deviation of the fresh noise"),
+        (_ddim(VARIANCE + END.replace("1 - after - variance", "1 - now - variance")), "Under the root stands a_t"),
+        (
+            _ddim(VARIANCE.replace("(noisy - (1 - now).sqrt() * predicted_noise) / now.sqrt()", "(noisy - (1 - after).sqrt() * predicted_noise) / after.sqrt()") + END),
+            "You compute the picture with a_s",
+        ),
     ],
     "guidance_of_a_network": [
         (_guided("raise NotImplementedError()"), "This is not written yet"),
@@ -302,9 +352,36 @@ both = network(torch.cat([noisy, noisy]), timesteps, torch.cat([labels, nothing]
 with_label, without = both.chunk(2)
 return without + guidance_scale * (with_label - without)
 """),
-            "Your code stops with RuntimeError",
+            "one label, or one time, for more than one picture",
         ),
         (_guided(BOTH + "return (without + guidance_scale * (with_label - without)).clamp(-1, 1)"), "You clamp the answer"),
+        (_guided(BOTH + "return with_label"), "your guided_answer, which guidance_of_a_network calls"),
+        (_guided(BOTH + "return without + guidance_scale * with_label - without"), "or it cancels (brackets around the difference!)"),
+        (_guided(BOTH + "return (without + guidance_scale * with_label) / (1 + guidance_scale)"), "a mean of the two, weighted by 1"),
+        (_guided(BOTH + "return without - guidance_scale * (with_label - without)"), "The sign is wrong"),
+        (_guided(BOTH + "return without + guidance_scale**2 * (with_label - without)"), "The scale is squared"),
+        (_guided(BOTH.replace("null_label)", "int(labels.max()) + 1)") + GUIDED), "You take the largest label of the batch plus 1"),
+        (_guided(BOTH.replace("null_label)", "null_label + 1)") + GUIDED), "a label that the network does not have"),
+        (_guided(BOTH.replace("torch.full_like(labels, null_label)", "null_label") + GUIDED), "a null label that is no label for each picture"),
+        (_guided(BOTH.replace("torch.full_like(labels, null_label)", "None") + GUIDED), "a null label that is no label for each picture"),
+        (_guided(BOTH.replace("torch.full_like(labels, null_label)", "torch.tensor(null_label)") + GUIDED), "a null label that is no label for each picture"),
+        (_guided(BOTH.replace("full_like(labels, null_label)", "full(labels.shape, float(null_label))") + GUIDED), "a null label that is no label for each picture"),
+        (_guided(BOTH.replace("torch.full_like(labels, null_label)", "torch.tensor([null_label])") + GUIDED), "one label, or one time, for more than one picture"),
+        (
+            _guided("""
+with_label = network(noisy, labels, timesteps)
+without = network(noisy, torch.full_like(labels, null_label), timesteps)
+""" + GUIDED),
+            "Times and labels are swapped",
+        ),
+        (
+            _guided("""
+nothing = torch.full_like(labels, null_label)
+both = network(noisy.repeat_interleave(2, 0), timesteps.repeat_interleave(2), torch.cat([labels, nothing]))
+with_label, without = both.chunk(2)
+""" + GUIDED),
+            "repeat_interleave(2) puts each picture beside its double",
+        ),
     ],
     "keep_known": [
         (_keep("raise NotImplementedError()"), "This is not written yet"),
@@ -358,6 +435,23 @@ return noisy
 """),
             "changes `noisy` in place",
         ),
+        (_keep(LEVEL.replace(">= 0", "> 0") + PUT), "wrong only at timestep 0. That is the least noisy level"),
+        (_keep(LEVEL + "if timestep <= 0:\n    return mask * images + (1 - mask) * noisy\n" + PUT), "wrong only at timestep 0"),
+        (_keep(LEVEL + "return torch.where(mask.bool(), known, noisy) if timestep != 0 else noisy"), "wrong only at timestep 0"),
+        (_keep(LEVEL.replace("if timestep >= 0", "if timestep") + PUT), "`if timestep` asks whether it is not 0"),
+        (_keep(LEVEL + "if timestep < 0:\n    return images\n" + PUT), "the hidden part stays what the step has drawn"),
+        (_keep(LEVEL + "if timestep < 0:\n    return mask * images\n" + PUT), "the hidden part stays what the step has drawn"),
+        (_keep(LEVEL + "if timestep < 0:\n    return noisy\n" + PUT), "the known part is the picture itself"),
+        (_keep(LEVEL.replace("torch.ones_like(alphas_cumprod[0])", "1.0") + PUT), "A plain number has no .sqrt()"),
+        (_keep(LEVEL.replace("[timestep]", "[min(timestep + 1, len(alphas_cumprod) - 1)]") + PUT), "too noisy, but for the clean picture"),
+        (_keep(LEVEL.replace("a.sqrt()", "a", 1) + PUT), "The picture lacks its root"),
+        (_keep(LEVEL.replace("* images +", "* images -") + PUT), "The noise is subtracted"),
+        (_keep(LEVEL + "known = known.clamp(-1, 1)\n" + PUT), "You clamp the known part"),
+        (_keep(LEVEL.replace("* noise", "* noisy") + PUT), "You noise the known part with x_t"),
+        (_keep(LEVEL + "return mask * known + (1 - mask) * images"), "what was to be filled in is given away"),
+        (_keep(LEVEL + "return mask * known + (1 - mask) * noise"), "The hidden part is noise"),
+        (_keep(LEVEL + "return mask[0] * known + (1 - mask[0]) * noisy"), "the mask of the first picture for all"),
+        (_keep(LEVEL + "return mask[:, :1] * known + (1 - mask[:, :1]) * noisy"), "the mask's first channel for all"),
     ],
     "from_velocity": [
         (_velocity("raise NotImplementedError()"), "This is not written yet"),
@@ -381,6 +475,10 @@ return noisy
             _velocity(ROOTS + "images = (signal * noisy - rate * velocity).clamp(-1, 1)\nreturn images, rate * noisy + signal * velocity"),
             "You clamp the picture",
         ),
+        (_velocity(ROOTS + "return (signal * noisy - rate * velocity) / signal, rate * noisy + signal * velocity"), "divide the picture by sqrt(a) once more"),
+        (_velocity(ROOTS + "return signal * velocity - rate * noisy, rate * velocity + signal * noisy"), "x_t and the velocity are swapped"),
+        (_velocity(ROOTS + "rate = 1 - signal\nreturn signal * noisy - rate * velocity, rate * noisy + signal * velocity"), "You took 1 - sqrt(a)"),
+        (_velocity(ROOTS.replace("timestep", "timestep - 1") + "return signal * noisy - rate * velocity, rate * noisy + signal * velocity"), "You read the table at timestep - 1"),
     ],
     "score_from_noise": [
         (_score("raise NotImplementedError()"), "This is not written yet"),
@@ -399,6 +497,12 @@ return -predicted_noise / sigma
         (_score("return -predicted_noise"), "it has the score's direction, not its length"),
         (_score("return -predicted_noise / (1 - alphas_cumprod[timestep].sqrt())"), "You took 1 - sqrt(a)"),
         (_score("return -F.normalize(predicted_noise.flatten(1), dim=1).view_as(predicted_noise)"), "You bring the noise to length 1"),
+        (_score("score = -predicted_noise / (1 - alphas_cumprod[timestep]).sqrt()\nreturn score / score.norm()"), "You bring all of the noise to length 1"),
+        (_score("return -predicted_noise * (1 - alphas_cumprod[timestep])"), "You multiply by 1 - a"),
+        (_score("return -predicted_noise / alphas_cumprod[timestep]"), "You divide by a, which tells of the picture"),
+        (_score("return -predicted_noise / (1 - alphas_cumprod[timestep]) ** 2"), "You divide by the variance squared"),
+        (_score("return -predicted_noise / (1 - alphas_cumprod[timestep - 1]).sqrt()"), "You read the table at timestep - 1"),
+        (_score("return -predicted_noise / (1 - alphas_cumprod[max(timestep, 1)]).sqrt()"), "wrong only at timestep 0"),
     ],
     "classifier_guidance": [
         (_classifier("raise NotImplementedError()"), "This is not written yet"),
@@ -509,6 +613,23 @@ return predicted_noise - guidance_scale * rate * torch.autograd.grad(chosen, ima
 """),
             "the picture that the network sees",
         ),
+        (_not_recording(GRADIENT + RATE + STEERED), "put `with torch.enable_grad():` around"),
+        (_not_recording(GRADIENT + RATE + STEERED.replace("-", "+")), "Nothing was recorded on the way"),
+        (_classifier(GRADIENT.replace(".detach()", "") + RATE + STEERED), "`noisy` requires gradients afterwards"),
+        (_classifier(GRADIENT + RATE.replace("[timestep]", "[max(timestep, 1)]") + STEERED), "wrong only at timestep 0"),
+        (_classifier(GRADIENT.replace(".sum()", "") + RATE + STEERED), "A gradient is that of one number"),
+        (_classifier(GRADIENT.replace("classifier(leaf)", "classifier(noisy)") + RATE + STEERED), "You differentiate by a tensor from which the result was not computed"),
+        (_classifier(GRADIENT.replace("detach().requires_grad_()", "clone()") + RATE + STEERED), "that no gradient is kept for"),
+        (_classifier(GRADIENT.replace("labels[:, None]", "labels") + RATE + STEERED), "gather takes an index with as many dimensions"),
+        (_classifier(GRADIENT.replace("(gradient,)", "gradient") + RATE + STEERED), "torch.autograd.grad returns one"),
+        (_classifier(GRADIENT + RATE + STEERED.replace("guidance_scale", "(guidance_scale - 1)")), "You count the scale as guidance without a classifier"),
+        (_classifier(GRADIENT + RATE + STEERED.replace("guidance_scale", "guidance_scale**2")), "The scale is squared"),
+        (_classifier(GRADIENT + RATE + "rate = rate / alphas_cumprod[timestep].sqrt()\n" + STEERED), "You took sigma"),
+        (_classifier(GRADIENT + RATE + "return -predicted_noise / rate + guidance_scale * gradient"), "You return a score"),
+        (_classifier(GRADIENT + RATE + STEERED.replace("return predicted", "return (1 - guidance_scale) * predicted")), "You take guidance_scale times the noise away"),
+        (_classifier(GRADIENT.replace("classifier(leaf)", "(guidance_scale * classifier(leaf))") + RATE + "return predicted_noise - rate * gradient"), "stands inside the softmax"),
+        (_classifier(GRADIENT.replace(".gather(1, labels[:, None])", "[:, labels[0]]") + RATE + STEERED), "the first picture's label for all"),
+        (_classifier(GRADIENT.replace(".gather(1, labels[:, None])", "[labels]") + RATE + STEERED), "takes *rows*, pictures of the batch"),
     ],
 }  # fmt: skip
 
@@ -537,6 +658,7 @@ up = eta * (target**2 * (sigma**2 - target**2) / sigma**2).sqrt()
 down = (target**2 - up**2).sqrt()
 return after.sqrt() * (y + (down - sigma) * predicted_noise + up * fresh_noise)
 """),
+        _ddim(VARIANCE + END.replace("variance).sqrt()", "variance).clamp(min=1e-8).sqrt()").replace("variance.sqrt()", "variance.clamp(min=1e-8).sqrt()")),
     ],
     "guidance_of_a_network": [
         _guided(BOTH + "return without + guidance_scale * (with_label - without)"),
@@ -581,7 +703,7 @@ return torch.cos(angle) * noisy - torch.sin(angle) * velocity, torch.sin(angle) 
 chosen = log_p.gather(1, labels[:, None]).sum()
 return predicted_noise - guidance_scale * rate * torch.autograd.grad(chosen, leaf)[0]
 """),
-        _classifier(RATE + """
+        _not_recording(RATE + """
 with torch.enable_grad():
     leaf = noisy.clone().detach().requires_grad_(True)
     loss = F.cross_entropy(classifier(leaf), labels, reduction="sum")
@@ -597,5 +719,6 @@ gradient = torch.autograd.grad(chosen, leaf, torch.ones_like(chosen))[0]
 score = -predicted_noise / (1 - a).sqrt() + guidance_scale * gradient
 return -(1 - a).sqrt() * score
 """),
+        _classifier(GRADIENT + RATE + STEERED),
     ],
 }  # fmt: skip

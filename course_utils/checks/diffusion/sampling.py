@@ -8,6 +8,7 @@ from torch import Tensor
 
 from course_utils.checks.diffusion.tables import draw_table
 from course_utils.checks.engine import Case, Check, Draw, Mistake
+from course_utils.checks.perform import Call
 from course_utils.checks.perform import Network as SmallNetwork
 from course_utils.diffusion.ddpm import Prediction, predict
 from course_utils.diffusion.samplers import DDIM
@@ -37,10 +38,9 @@ def _level(table: Tensor, timestep: int) -> Level:
 
 
 _TWICE = "You took the running product once more: alphas_cumprod is already the product of all alphas up to t."
-_CLEAN_INDEX = (
-    "Your result is wrong only where the step ends at the clean picture, timestep -1. In a tensor the index -1 fetches the *last* entry, the noisiest level: "
-    "for -1 take 1, for a clean picture is all signal."
-)
+_CLEAN_INDEX = "In a tensor the index -1 fetches the *last* entry, the noisiest level: for timestep -1 take a = 1, for a clean picture is all signal."
+_LEAST = "Your result is wrong only at timestep 0. That is the least noisy level, with an entry of its own like any other; only -1 is the clean picture."
+_TRUTH = "`if timestep` asks whether it is not 0, as does `if next_timestep`: that is true of -1 as well, whose index fetches the *last* entry, and 0 loses its own. Ask for >= 0."
 
 # --- exercise 1: a step of DDIM ---------------------------------------------------------------------------------------
 
@@ -66,6 +66,10 @@ def _ddim_step(
     return DDIM(eta).step(denoise, noisy, now, after, fresh_noise).noisy
 
 
+def _levels(table: Tensor, timestep: int, target: int) -> tuple[Tensor, Tensor]:
+    return table[timestep], _rate(table, target)
+
+
 def _variance(now: Tensor, after: Tensor, eta: float) -> Tensor:
     return eta**2 * (1 - after) / (1 - now) * (1 - now / after)
 
@@ -75,8 +79,11 @@ def _parts(
     signal: Callable[[Tensor, Tensor], Tensor] = lambda now, after: after.sqrt(),
     kept: Callable[[Tensor, Tensor, float], Tensor] | None = None,
     fresh: Callable[[Tensor, Tensor, float], Tensor] | None = None,
+    levels: Callable[[Tensor, int, int], tuple[Tensor, Tensor]] = _levels,
 ) -> Callable[..., Tensor]:
-    """A step in which a part is another one: the picture (of noise, x_t, now), or the factors of picture, predicted noise and fresh noise."""
+    """A step in which a part is another one: the picture (of noise, x_t, now), or the factors of picture, predicted noise and fresh noise;
+    or in which alphas_cumprod is read otherwise, now and after (of the table, timestep and next_timestep).
+    """
     picture = picture or _picture
     kept = kept or (lambda now, after, eta: (1 - after - _variance(now, after, eta)).clamp(min=0).sqrt())
     fresh = fresh or (lambda now, after, eta: _variance(now, after, eta).sqrt())
@@ -84,7 +91,7 @@ def _parts(
     def ddim_step(
         predicted: Tensor, noisy: Tensor, new: Tensor, timestep: int, target: int, table: Tensor, eta: float = 0.0
     ) -> Tensor:
-        now, after = table[timestep], _rate(table, target)
+        now, after = levels(table, timestep, target)
         mixed = signal(now, after) * picture(predicted, noisy, now) + kept(now, after, eta) * predicted
         return mixed + fresh(now, after, eta) * new
 
@@ -95,17 +102,36 @@ def _always(eta: float) -> Callable[..., Tensor]:
     return lambda e, noisy, new, t, s, table, _=0.0: _ddim_step(e, noisy, new, t, s, table, eta)
 
 
-def _of_variance(variance: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A step with another variance of the fresh noise, a function of now, after and eta."""
+def _of_variance(
+    variance: Callable[[Tensor, Tensor, float], Tensor], lowest: float = -torch.inf
+) -> Callable[..., Tensor]:
+    """A step with another variance of the fresh noise, a function of now, after and eta; what is left for the predicted noise is at least `lowest`."""
     return _parts(
-        kept=lambda now, after, eta: (1 - after - variance(now, after, eta)).sqrt(),
+        kept=lambda now, after, eta: (1 - after - variance(now, after, eta)).clamp(min=lowest).sqrt(),
         fresh=lambda now, after, eta: variance(now, after, eta).sqrt(),
     )
+
+
+def _too_large(variance: Callable[[Tensor, Tensor, float], Tensor], sentence: str) -> tuple[Mistake, Mistake]:
+    """A variance beyond what level s has: with a negative number under the root, and with a clamp that hides it."""
+    return Mistake(_of_variance(variance), sentence), Mistake(_of_variance(variance, lowest=0.0), sentence)
+
+
+def _picture_at_the_end(
+    predicted: Tensor, noisy: Tensor, new: Tensor, timestep: int, target: int, table: Tensor, eta: float = 0.0
+) -> Tensor:
+    step = _parts(picture=lambda e, x, now: _picture(e, x, _rate(table, target)))
+    return step(predicted, noisy, new, timestep, target, table, eta)
 
 
 def _walk(draw: Draw, steps: int, timestep: int, target: int, eta: float, *shape: int) -> tuple:
     return draw.normal(*shape), draw.normal(*shape), draw.normal(*shape), timestep, target, draw_table(draw, steps), eta
 
+
+_LAST_STEP = (
+    "Your result is wrong only where the step ends at the clean picture, timestep -1. There a_s is 1: all of the picture, and no noise of either kind. "
+    "(The last step may begin at 0, which is the least noisy level, not the clean picture.)"
+)
 
 ddim_step = Check(
     name="ddim_step",
@@ -113,25 +139,50 @@ ddim_step = Check(
     reference=_ddim_step,
     holds="picture and noise mixed anew for any later level, eta of the noise fresh, the clean picture at the end",
     look='02_sampling_and_guidance, exercise 1 "A step of any length"',
+    absolute=1e-3,  # whoever keeps a root away from 0 leaves a little noise in the clean picture
     hint="images = (noisy - sqrt(1 - now) * e) / sqrt(now); then sqrt(after) * images + sqrt(1 - after - variance) * e + sqrt(variance) * fresh_noise; after is 1 for next_timestep -1.",
     cases=(
         Case("5 points, from step 6 to 3, eta 0", lambda draw: _walk(draw, 9, 6, 3, 0.0, 5, 2)),
         Case("2 pictures, from the noisiest step to step 2, eta 0.5", lambda draw: _walk(draw, 8, 7, 2, 0.5, 2, 3, 4, 4)),
         Case("4 points, from step 4 to 1, eta 1", lambda draw: _walk(draw, 7, 4, 1, 1.0, 4, 2)),
-        Case("3 points, from step 2 to the clean picture", lambda draw: _walk(draw, 7, 2, -1, 1.0, 3, 2), alone=_CLEAN_INDEX),
+        Case("2 points, from step 5 to 0, eta 0.3", lambda draw: _walk(draw, 7, 5, 0, 0.3, 2, 2), alone=_LEAST),
+        Case("3 points, from step 2 to the clean picture", lambda draw: _walk(draw, 7, 2, -1, 1.0, 3, 2), alone=_LAST_STEP),
+        Case("2 pictures, from step 0 to the clean picture, eta 0", lambda draw: _walk(draw, 6, 0, -1, 0.0, 2, 1, 3, 3), alone=_LAST_STEP),
     ),
     hidden_cases=(
-        Case("2 pictures of 1 channel, from step 8 to 0, eta 0.3", lambda draw: _walk(draw, 10, 8, 0, 0.3, 2, 1, 3, 3)),
-        Case("6 points of 3 numbers, from step 1 to the clean picture", lambda draw: _walk(draw, 5, 1, -1, 0.0, 6, 3), alone=_CLEAN_INDEX),
+        Case("2 pictures of 1 channel, from step 8 to 0, eta 0.3", lambda draw: _walk(draw, 10, 8, 0, 0.3, 2, 1, 3, 3), alone=_LEAST),
+        Case("6 points of 3 numbers, from step 1 to the clean picture", lambda draw: _walk(draw, 5, 1, -1, 0.0, 6, 3), alone=_LAST_STEP),
     ),
     mistakes=(
         Mistake(
             lambda e, noisy, new, t, s, table, eta=0.0: _ddim_step(e, noisy, new, t, t - 1, table, eta),
             "You always go to timestep - 1. This step may be of any length, that is its point: it ends at next_timestep.",
         ),
+        Mistake(_parts(levels=lambda table, t, s: (table[t], table[s])), _CLEAN_INDEX),
         Mistake(
-            lambda e, noisy, new, t, s, table, eta=0.0: _ddim_step(e, noisy, new, t, s % len(table), table, eta),
+            _parts(
+                levels=lambda table, t, s: (table[t], table[s]),
+                kept=lambda now, after, eta: (1 - after - _variance(now, after, eta).clamp(min=0)).sqrt(),
+                fresh=lambda now, after, eta: _variance(now, after, eta).clamp(min=0).sqrt(),
+            ),
             _CLEAN_INDEX,
+        ),
+        Mistake(_parts(levels=lambda table, t, s: (table[t], table[s] if s else torch.ones_like(table[0]))), _TRUTH),
+        Mistake(
+            _parts(levels=lambda table, t, s: (table[max(t, 1)], _rate(table, s))),
+            "Your result is wrong only where the step begins at timestep 0. That is the least noisy level, with an entry of its own; only -1 is the clean picture.",
+        ),
+        Mistake(
+            _parts(levels=lambda table, t, s: (table[t - 1], _rate(table, s))),
+            "Your x_t is taken for one of level timestep - 1: alphas_cumprod[timestep] is the entry of the level where the step begins.",
+        ),
+        Mistake(
+            _parts(levels=lambda table, t, s: (table[t], table[s + 1] if s >= 0 else torch.ones_like(table[0]))),
+            "You end one level too early, at next_timestep + 1: entry 0 of the table belongs to timestep 0.",
+        ),
+        Mistake(
+            _parts(levels=lambda table, t, s: (table[t], table[t - 1] if s >= 0 else torch.ones_like(table[0]))),
+            "You go to timestep - 1 wherever the step does not end at the clean picture. This step may be of any length, that is its point: it ends at next_timestep.",
         ),
         Mistake(
             lambda e, noisy, new, t, s, table, eta=0.0: _parts()(e, noisy, new, max(s, 0), t, table, eta),
@@ -169,13 +220,66 @@ ddim_step = Check(
             _parts(kept=lambda now, after, eta: 1 - after - _variance(now, after, eta)),
             "The predicted noise is multiplied by its variance: the root is missing, sqrt(1 - a_s - variance).",
         ),
-        Mistake(
-            _of_variance(lambda now, after, eta: eta**2 * (1 - now / after)),
-            "In the variance the factor (1 - a_s) / (1 - a_t) is missing: yours is that of a step *forward*, more than a step back to a little noise can take.",
+        *_too_large(
+            lambda now, after, eta: eta**2 * (1 - now / after),
+            "In the variance the factor (1 - a_s) / (1 - a_t) is missing: yours is that of a step *forward* (the ancestral chain's larger variance), more than a step back to a little noise can take.",
+        ),
+        *_too_large(
+            lambda now, after, eta: eta**2 * (1 - now) / (1 - after) * (1 - now / after),
+            "In the variance (1 - a_s) / (1 - a_t) is upside down: it has to go to 0 with the noise of the level where the step *ends*.",
+        ),
+        *_too_large(
+            lambda now, after, eta: eta**2 * (1 - after) / (1 - now),
+            "In the variance the factor 1 - a_t / a_s is missing: without it a short step, which changes little, would make nearly all of its noise fresh.",
         ),
         Mistake(
-            _of_variance(lambda now, after, eta: eta**2 * (1 - now) / (1 - after) * (1 - now / after)),
-            "In the variance (1 - a_s) / (1 - a_t) is upside down: it has to go to 0 with the noise of the level where the step *ends*.",
+            _of_variance(lambda now, after, eta: eta**2 * (1 - after) / (1 - now) * (1 - after / now)),
+            "In the variance a_t / a_s is upside down: a_s is the larger one, so 1 - a_s / a_t is negative, and has no root.",
+        ),
+        Mistake(
+            _of_variance(lambda now, after, eta: _variance(now, after, float(eta > 0))),
+            "eta is no switch: between 0 and 1 it says *how much* of the noise is fresh, and scales its standard deviation.",
+        ),
+        Mistake(
+            _parts(fresh=lambda now, after, eta: _variance(now, after, 1.0).sqrt()),
+            "The fresh noise has its full size whatever eta is: its standard deviation is scaled by eta, so with eta = 0 there is none.",
+        ),
+        Mistake(
+            _parts(fresh=lambda now, after, eta: torch.full_like(now, eta)),
+            "You multiply the fresh noise by eta alone: its standard deviation is eta times sqrt((1 - a_s) / (1 - a_t)) * sqrt(1 - a_t / a_s).",
+        ),
+        Mistake(
+            _parts(kept=lambda now, after, eta: (1 - after - _variance(now, after, 1.0)).clamp(min=0).sqrt()),
+            "The predicted noise keeps what is left with eta = 1, as in the mean of the ancestral step: with less fresh noise more of it stays, sqrt(1 - a_s - variance).",
+        ),
+        Mistake(
+            _parts(kept=lambda now, after, eta: (1 - eta) * (1 - after).sqrt()),
+            "The predicted noise keeps a share 1 - eta. It is *variances* that add up: it keeps sqrt(1 - a_s - variance).",
+        ),
+        Mistake(
+            _parts(
+                kept=lambda now, after, eta: (1 - eta) * (1 - after).sqrt(),
+                fresh=lambda now, after, eta: eta * (1 - after).sqrt(),
+            ),
+            "You blend predicted and fresh noise with 1 - eta and eta. It is *variances* that add up, and the fresh one has a formula: sqrt(1 - a_s - variance) and sqrt(variance).",
+        ),
+        Mistake(
+            _parts(
+                kept=lambda now, after, eta: torch.zeros_like(now),
+                fresh=lambda now, after, eta: (1 - after - _variance(now, after, eta)).clamp(min=0).sqrt() + _variance(now, after, eta).sqrt(),
+            ),
+            "Fresh noise stands in both places: what is kept, sqrt(1 - a_s - variance), is kept of the *predicted* noise.",
+        ),
+        *(
+            Mistake(
+                _parts(kept=lambda now, after, eta, lowest=lowest: (1 - after - _variance(now, after, eta).sqrt()).clamp(min=lowest).sqrt()),
+                "Under the root you subtract the standard deviation of the fresh noise: it is its *variance*, sigma squared, that is taken from 1 - a_s.",
+            )
+            for lowest in (-torch.inf, 0.0)
+        ),
+        Mistake(
+            _parts(kept=lambda now, after, eta: (1 - now - _variance(now, after, eta)).sqrt()),
+            "Under the root stands a_t, the level where the step *began*: the noise at its end is 1 - a_s, and the predicted noise keeps sqrt(1 - a_s - variance).",
         ),
         Mistake(
             _of_variance(lambda now, after, eta: eta**2 * (1 - after)),
@@ -234,6 +338,10 @@ ddim_step = Check(
         Mistake(
             _parts(picture=lambda e, noisy, now: (noisy - (1 - now).sqrt() * e) / now),
             "The picture is divided by a_t without its root: it is sqrt(a_t) x_0 that is left of x_t.",
+        ),
+        Mistake(
+            _picture_at_the_end,
+            "You compute the picture with a_s: x_t is at the level where the step *begins*, so it is solved for the picture with a_t.",
         ),
         Mistake(
             _parts(picture=lambda e, noisy, now: noisy - e),
@@ -300,11 +408,33 @@ def _interleaved(weight: Tensor, noisy: Tensor, times: Tensor, labels: Tensor, n
     return both[1::2] + scale * (both[::2] - both[1::2])
 
 
+Question = Callable[[Callable[..., Tensor], Tensor, Tensor, Tensor, int], Tensor]
+
+
+def _not_understood(*ask: Question) -> tuple[Mistake, ...]:
+    """Questions without a label with which the network cannot do anything."""
+    sentence = "The network was asked with a null label that is no label for each picture: like `labels`, it takes (batch,) int64. Give it torch.full_like(labels, null_label). (The line below is the network's, where it shows.)"
+    return tuple(Mistake(_against(question), sentence) for question in ask)
+
+
+def _labels_for_times(weight: Tensor, noisy: Tensor, times: Tensor, labels: Tensor, null: int, scale: float) -> Tensor:
+    network = _small_network(weight, null)
+    without = network(noisy, torch.full_like(labels, null), times)
+    return without + scale * (network(noisy, labels, times) - without)
+
+
+def _pairs_mixed(weight: Tensor, noisy: Tensor, times: Tensor, labels: Tensor, null: int, scale: float) -> Tensor:
+    conditions = torch.cat([labels, torch.full_like(labels, null)])
+    both = _small_network(weight, null)(noisy.repeat_interleave(2, 0), times.repeat_interleave(2), conditions)
+    with_label, without = both.chunk(2)
+    return without + scale * (with_label - without)
+
+
 def _asked(draw: Draw, scale: float, classes: int, *shape: int) -> tuple:
     """Pictures or points of a shape (batch, ...) with times, labels that differ, and a network that minds all of them."""
     values = torch.Size(shape[1:]).numel()
-    labels = draw.uniform(classes).argsort()[: shape[0]] if shape[0] <= classes else draw.integers(classes, shape[0])
-    labels = torch.where(labels == 0, 1, labels)  # label 0 is left for those who take it for "no label"
+    # label 0 is left for those who take it for "no label", the last two for those who take the largest of the batch plus 1
+    labels = 1 + draw.uniform(classes - 3).argsort()[: shape[0]]
     weight = draw.normal(values + 2 + classes, values) / (values + 2) ** 0.5
     return weight, draw.normal(*shape), draw.integers(10, shape[0]), labels, classes, scale
 
@@ -314,15 +444,15 @@ guidance_of_a_network = Check(
     signature=("weight", "noisy", "timesteps", "labels", "null_label", "guidance_scale"),
     reference=_joined(lambda with_label, without, scale: without + scale * (with_label - without)),
     holds="from the answer without the label towards the one with it, and on beyond it",
-    look='02_sampling_and_guidance, exercise 2 "Classifier-free guidance"',
+    look='02_sampling_and_guidance, exercise 2 "Classifier-free guidance": your guided_answer, which guidance_of_a_network calls',
     hint="Ask the network with the labels and with torch.full_like(labels, null_label); return without + guidance_scale * (with_label - without).",
     cases=(
-        Case("4 points, scale 3", lambda draw: _asked(draw, 3.0, 5, 4, 2)),
-        Case("2 pictures of 2 channels, 3x3, scale 1.5", lambda draw: _asked(draw, 1.5, 3, 2, 2, 3, 3)),
-        Case("3 points, scale 0", lambda draw: _asked(draw, 0.0, 4, 3, 2)),
+        Case("4 points, scale 3", lambda draw: _asked(draw, 3.0, 9, 4, 2)),
+        Case("2 pictures of 2 channels, 3x3, scale 1.5", lambda draw: _asked(draw, 1.5, 7, 2, 2, 3, 3)),
+        Case("3 points, 12 classes, scale 0", lambda draw: _asked(draw, 0.0, 12, 3, 2)),  # more classes than times
     ),
     hidden_cases=(
-        Case("6 points of 3 numbers, scale 7", lambda draw: _asked(draw, 7.0, 4, 6, 3)),
+        Case("6 points of 3 numbers, scale 7", lambda draw: _asked(draw, 7.0, 11, 6, 3)),
         Case("3 pictures of 1 channel, 2x4, scale 1", lambda draw: _asked(draw, 1.0, 6, 3, 1, 2, 4)),
     ),
     mistakes=(
@@ -352,7 +482,7 @@ guidance_of_a_network = Check(
         ),
         Mistake(
             _joined(lambda with_label, without, scale: scale * with_label),
-            "You scale the answer with the label and never use the other: that would ask for more *noise*, not for more of the label.",
+            "You scale the answer with the label and never use the other, or it cancels (brackets around the difference!): that would ask for more *noise*, not for more of the label.",
         ),
         Mistake(
             _joined(lambda with_label, without, scale: with_label),
@@ -365,6 +495,18 @@ guidance_of_a_network = Check(
         Mistake(
             _joined(lambda with_label, without, scale: (with_label + scale * without) / (1 + scale)),
             "You take a weighted mean of the two. Guidance goes *beyond* the answer with the label: without + scale * (with_label - without).",
+        ),
+        Mistake(
+            _joined(lambda with_label, without, scale: (without + scale * with_label) / (1 + scale)),
+            "You take a mean of the two, weighted by 1 and guidance_scale. Guidance goes *beyond* the answer with the label: without + scale * (with_label - without).",
+        ),
+        Mistake(
+            _joined(lambda with_label, without, scale: without - scale * (with_label - without)),
+            "The sign is wrong: yours leads *away* from the label. The difference with_label - without is added.",
+        ),
+        Mistake(
+            _joined(lambda with_label, without, scale: without + scale**2 * (with_label - without)),
+            "The scale is squared: the difference is multiplied by guidance_scale once.",
         ),
         Mistake(
             _joined(lambda with_label, without, scale: without + min(scale, 1.0) * (with_label - without)),
@@ -381,6 +523,31 @@ guidance_of_a_network = Check(
         Mistake(
             _against(lambda network, noisy, times, labels, null: network(noisy, times, torch.full_like(labels, null - 1))),
             "You take the last class for \"no label\": the label that says nothing is null_label itself, one beyond the last class.",
+        ),
+        Mistake(
+            _against(lambda network, noisy, times, labels, null: network(noisy, times, torch.full_like(labels, int(labels.max()) + 1))),
+            "You take the largest label of the batch plus 1 for \"no label\": that is a class like any other, unless the batch happens to hold the last one. null_label comes in as an argument.",
+        ),
+        Mistake(
+            _against(lambda network, noisy, times, labels, null: network(noisy, times, torch.full_like(labels, null + 1))),
+            "You ask about a label that the network does not have: the one that says nothing is null_label itself, one beyond the last class, and the largest. (The line below is the network's, where it shows.)",
+        ),
+        *_not_understood(
+            lambda network, noisy, times, labels, null: network(noisy, times, null),
+            lambda network, noisy, times, labels, null: network(noisy, times, torch.tensor(null)),
+            lambda network, noisy, times, labels, null: network(noisy, times, torch.full(labels.shape, float(null))),
+        ),
+        Mistake(
+            _against(lambda network, noisy, times, labels, null: network(noisy, times, torch.tensor([null]))),
+            "The network was asked with one label, or one time, for more than one picture: each picture takes its own, (batch,). Give it torch.full_like(labels, null_label), and double the times as well where you ask both questions at once. (The line below is the network's, where it shows.)",
+        ),
+        Mistake(
+            _labels_for_times,
+            "Times and labels are swapped: it is network(noisy, timesteps, labels).",
+        ),
+        Mistake(
+            _pairs_mixed,
+            "repeat_interleave(2) puts each picture beside its double, torch.cat all labels before all null labels: the questions are mixed up. Double all three with torch.cat.",
         ),
         Mistake(
             _against(lambda network, noisy, times, labels, null: network(noisy, torch.zeros_like(times), torch.full_like(labels, null))),
@@ -442,6 +609,11 @@ def _hidden(draw: Draw, steps: int, timestep: int, mask: tuple[int, ...], *shape
     return draw.normal(*shape), known, draw.normal(*shape), draw.normal(*shape), timestep, draw_table(draw, steps)
 
 
+_CLEAN_KNOWN = (
+    "Your result is wrong only at the clean picture, timestep -1. There a is 1: the known part is the picture itself, without noise, "
+    "and the hidden part stays what the step has drawn, as at every level."
+)
+
 keep_known = Check(
     name="keep_known",
     signature=("images", "mask", "noisy", "noise", "timestep", "alphas_cumprod"),
@@ -452,11 +624,14 @@ keep_known = Check(
     cases=(
         Case("3 pictures, step 4 of 9", lambda draw: _hidden(draw, 9, 4, (1, 1, 4, 4), 3, 2, 4, 4)),
         Case("4 points of which one number is known, step 1", lambda draw: _hidden(draw, 6, 1, (1, 2), 4, 2)),
-        Case("2 pictures, each with a mask of its own, the clean picture", lambda draw: _hidden(draw, 7, -1, (2, 1, 3, 4), 2, 3, 3, 4), alone=_CLEAN_INDEX),
+        Case("2 pictures, each with a mask of its own, step 3", lambda draw: _hidden(draw, 7, 3, (2, 1, 3, 4), 2, 3, 3, 4)),
+        Case("3 points, step 0", lambda draw: _hidden(draw, 8, 0, (1, 2), 3, 2), alone=_LEAST),
+        Case("2 pictures, the clean picture", lambda draw: _hidden(draw, 7, -1, (1, 1, 3, 4), 2, 3, 3, 4), alone=_CLEAN_KNOWN),
     ),
     hidden_cases=(
         Case("5 points of 3 numbers, the noisiest step", lambda draw: _hidden(draw, 8, 7, (5, 3), 5, 3)),
-        Case("2 pictures of 1 channel, the clean picture", lambda draw: _hidden(draw, 5, -1, (1, 1, 3, 3), 2, 1, 3, 3), alone=_CLEAN_INDEX),
+        Case("4 points of 3 numbers, step 0", lambda draw: _hidden(draw, 6, 0, (4, 3), 4, 3), alone=_LEAST),
+        Case("2 pictures of 1 channel, the clean picture", lambda draw: _hidden(draw, 5, -1, (1, 1, 3, 3), 2, 1, 3, 3), alone=_CLEAN_KNOWN),
     ),
     mistakes=(
         Mistake(
@@ -496,8 +671,48 @@ keep_known = Check(
             _CLEAN_INDEX,
         ),
         Mistake(
+            lambda x, mask, noisy, noise, t, table: _keep_known(x, mask, noisy, noise, t % len(table) if t else -1, table),
+            _TRUTH,
+        ),
+        Mistake(
             lambda x, mask, noisy, noise, t, table: _keep_known(x, mask, noisy, noise, min(t + 1, len(table) - 1), table),
             "You are one level too noisy: `timestep` is where the step *ended*, and both parts have to be at that level.",
+        ),
+        Mistake(
+            lambda x, mask, noisy, noise, t, table: _keep_known(x, mask, noisy, noise, min(t + 1, len(table) - 1) if t >= 0 else -1, table),
+            "You are one level too noisy, but for the clean picture: `timestep` is where the step *ended*, and its entry is alphas_cumprod[timestep].",
+        ),
+        Mistake(
+            _with_known(lambda images, noise, rate: rate * images + (1 - rate).sqrt() * noise),
+            "The picture lacks its root: at this level its factor is sqrt(a).",
+        ),
+        Mistake(
+            _with_known(lambda images, noise, rate: rate.sqrt() * images - (1 - rate).sqrt() * noise),
+            "The noise is subtracted. As a distribution that is the same, but results are compared number by number: add it.",
+        ),
+        Mistake(
+            _with_known(lambda images, noise, rate: (rate.sqrt() * images + (1 - rate).sqrt() * noise).clamp(-1, 1)),
+            "You clamp the known part: x at this level is noisy, and reaches beyond [-1, 1].",
+        ),
+        Mistake(
+            lambda x, mask, noisy, noise, t, table: _keep_known(x, mask, noisy, noisy, t, table),
+            "You noise the known part with x_t: it is `noise` that is given for it, standard normal numbers.",
+        ),
+        Mistake(
+            lambda x, mask, noisy, noise, t, table: _keep_known(x, mask, x, noise, t, table),
+            "The hidden part comes from `images`, so what was to be filled in is given away: there `noisy`, the sampler's own x, stays.",
+        ),
+        Mistake(
+            lambda x, mask, noisy, noise, t, table: _keep_known(x, mask, noise, noise, t, table),
+            "The hidden part is noise: there `noisy`, what the step has drawn, must stay.",
+        ),
+        Mistake(
+            lambda x, mask, noisy, noise, t, table: _keep_known(x, mask[0], noisy, noise, t, table),
+            "You use the mask of the first picture for all: each picture may have its own. It broadcasts by itself, take no part of it.",
+        ),
+        Mistake(
+            lambda x, mask, noisy, noise, t, table: _keep_known(x, mask[:, :1], noisy, noise, t, table),
+            "You use the mask's first channel for all: each channel, or number, may have its own. It broadcasts by itself, take no part of it.",
         ),
         Mistake(
             lambda x, mask, noisy, noise, t, table: _keep_known(x, mask, noisy, noise, max(t - 1, -1), table),
@@ -572,13 +787,13 @@ from_velocity = Check(
     name="from_velocity",
     signature=("velocity", "noisy", "timestep", "alphas_cumprod"),
     reference=_from_velocity,
-    holds="picture and noise, both from x_t and the velocity, without a division",
+    holds="picture and noise, both from x_t and the velocity",
     look='02_sampling_and_guidance, exercise 4 "What the velocity says"',
     hint="With s = sqrt(a), n = sqrt(1 - a): images = s * noisy - n * velocity, noise = n * noisy + s * velocity.",
     cases=(
         Case("5 points, step 3 of 8", lambda draw: _velocity(draw, 8, 3, 5, 2)),
         Case("2 pictures, the noisiest step", lambda draw: _velocity(draw, 6, 5, 2, 3, 4, 4)),
-        Case("3 points, step 0", lambda draw: _velocity(draw, 7, 0, 3, 2)),
+        Case("3 points, step 0", lambda draw: _velocity(draw, 7, 0, 3, 2), alone=_LEAST),
     ),
     hidden_cases=(Case("4 pictures of 1 channel, step 2", lambda draw: _velocity(draw, 9, 2, 4, 1, 3, 3)),),
     mistakes=(
@@ -635,6 +850,22 @@ from_velocity = Check(
             "You clamp the picture. Samplers may do so afterwards, but then the noise has to be computed anew; here it is not asked for.",
         ),
         Mistake(
+            _solved(lambda v, x, s, n: ((s * x - n * v) / s, n * x + s * v)),
+            "You divide the picture by sqrt(a) once more: s * x_t - n * v is the picture already, for s^2 + n^2 = 1.",
+        ),
+        Mistake(
+            _solved(lambda v, x, s, n: (s * v - n * x, n * v + s * x)),
+            "x_t and the velocity are swapped: the picture is s * x_t - n * v, the noise n * x_t + s * v.",
+        ),
+        Mistake(
+            _solved(lambda v, x, s, n: (s * x - (1 - s) * v, (1 - s) * x + s * v)),
+            "You took 1 - sqrt(a) for the noise's factor: it is sqrt(1 - a).",
+        ),
+        Mistake(
+            lambda v, x, t, table: _from_velocity(v, x, (t - 1) % len(table), table),
+            "You read the table at timestep - 1: x_t has the level of alphas_cumprod[timestep].",
+        ),
+        Mistake(
             _solved(lambda v, x, s, n: s * x - n * v),
             "You return the picture alone: picture and noise are asked for.",
         ),
@@ -672,8 +903,9 @@ score_from_noise = Check(
     cases=(
         Case("5 points, step 3 of 8", lambda draw: _slope(draw, 8, 3, 5, 2)),
         Case("2 pictures, the noisiest step", lambda draw: _slope(draw, 6, 5, 2, 3, 4, 4)),
+        Case("4 points, step 0", lambda draw: _slope(draw, 7, 0, 4, 2), alone=_LEAST),
     ),
-    hidden_cases=(Case("3 points of 3 numbers, step 0", lambda draw: _slope(draw, 7, 0, 3, 3)),),
+    hidden_cases=(Case("3 points of 3 numbers, step 0", lambda draw: _slope(draw, 7, 0, 3, 3), alone=_LEAST),),
     mistakes=(
         Mistake(
             _scaled(lambda a: (1 - a).rsqrt()),
@@ -716,6 +948,26 @@ score_from_noise = Check(
             "You bring the noise to length 1: the score's length says how steep the density is. Divide by sqrt(1 - a).",
         ),
         Mistake(
+            lambda e, t, table: -e / e.norm(),
+            "You bring all of the noise to length 1: the score's length says how steep the density is. Divide by sqrt(1 - a).",
+        ),
+        Mistake(
+            _scaled(lambda a: -(1 - a)),
+            "You multiply by 1 - a: with less noise the density is narrower and its log *steeper*, so divide, by the root.",
+        ),
+        Mistake(
+            _scaled(lambda a: -1 / a),
+            "You divide by a, which tells of the picture: it is the noise's factor, sqrt(1 - a).",
+        ),
+        Mistake(
+            _scaled(lambda a: -1 / (1 - a).square()),
+            "You divide by the variance squared: the noise has been scaled to width 1 already, so one root of 1 - a is left. Divide by sqrt(1 - a).",
+        ),
+        Mistake(
+            lambda e, t, table: _score_from_noise(e, (t - 1) % len(table), table),
+            "You read the table at timestep - 1: x_t has the level of alphas_cumprod[timestep].",
+        ),
+        Mistake(
             lambda e, t, table: _score_from_noise(e, t, table.cumprod(0)),
             _TWICE,
         ),
@@ -730,8 +982,9 @@ Classifier = Callable[[Tensor], Tensor]
 
 def _gradient(classifier: Classifier, noisy: Tensor, what: Callable[[Tensor], Tensor]) -> Tensor:
     """Gradient by x_t of `what`, a function of the classifier's logits (batch, classes)."""
-    leaf = noisy.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(what(classifier(leaf)), leaf)
+    with torch.enable_grad():
+        leaf = noisy.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(what(classifier(leaf)), leaf)
     return gradient
 
 
@@ -792,6 +1045,34 @@ def _at_the_picture(
     return predicted - scale * (1 - table[timestep]).sqrt() * gradient
 
 
+def _if_recorded(
+    predicted: Tensor, noisy: Tensor, labels: Tensor, classifier: Classifier, timestep: int, table: Tensor, scale: float
+) -> Tensor:
+    leaf = noisy.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(_log_probability(classifier(leaf), labels), leaf)
+    return predicted - scale * (1 - table[timestep]).sqrt() * gradient
+
+
+def _as_score(
+    predicted: Tensor, noisy: Tensor, labels: Tensor, classifier: Classifier, timestep: int, table: Tensor, scale: float
+) -> Tensor:
+    gradient = _gradient(classifier, noisy, lambda logits: _log_probability(logits, labels))
+    return -predicted / (1 - table[timestep]).sqrt() + scale * gradient
+
+
+def _less_noise(
+    predicted: Tensor, noisy: Tensor, labels: Tensor, classifier: Classifier, timestep: int, table: Tensor, scale: float
+) -> Tensor:
+    return _steered()((1 - scale) * predicted, noisy, labels, classifier, timestep, table, scale)
+
+
+def _sharper(
+    predicted: Tensor, noisy: Tensor, labels: Tensor, classifier: Classifier, timestep: int, table: Tensor, scale: float
+) -> Tensor:
+    gradient = _gradient(classifier, noisy, lambda logits: _log_probability(scale * logits, labels))
+    return predicted - (1 - table[timestep]).sqrt() * gradient
+
+
 def _classified(draw: Draw, steps: int, timestep: int, scale: float, classes: int, *shape: int) -> tuple:
     values = torch.Size(shape[1:]).numel()
     weights = (1.5 * values**-0.5 * draw.normal(6, values), 1.5 * 6**-0.5 * draw.normal(classes, 6))
@@ -801,9 +1082,16 @@ def _classified(draw: Draw, steps: int, timestep: int, scale: float, classes: in
     return draw.normal(*shape), noisy, labels, classifier, timestep, draw_table(draw, steps), scale
 
 
+_ARGUMENTS = ("predicted_noise", "noisy", "labels", "classifier", "timestep", "alphas_cumprod", "guidance_scale")
+
+
+def _in_a_sampler(draw: Draw) -> Call:
+    return Call(dict(zip(_ARGUMENTS, _classified(draw, 7, 2, 1.5, 3, 2, 2), strict=True)), recording=False)
+
+
 classifier_guidance = Check(
     name="classifier_guidance",
-    signature=("predicted_noise", "noisy", "labels", "classifier", "timestep", "alphas_cumprod", "guidance_scale"),
+    signature=_ARGUMENTS,
     reference=_steered(),
     holds="the gradient of the log probability of each label, turned into noise",
     look='02_sampling_and_guidance, exercise 6 "Classifier guidance"',
@@ -811,9 +1099,18 @@ classifier_guidance = Check(
     cases=(
         Case("5 points, 3 classes, scale 2", lambda draw: _classified(draw, 8, 3, 2.0, 3, 5, 2)),
         Case("3 pictures, 4 classes, scale 0.5, the noisiest step", lambda draw: _classified(draw, 6, 5, 0.5, 4, 3, 2, 3, 3)),
+        Case("4 points, 3 classes, scale 3, step 0", lambda draw: _classified(draw, 8, 0, 3.0, 3, 4, 2), alone=_LEAST),
+        Case("2 points, called under torch.no_grad(), as samplers do", _in_a_sampler),
     ),
-    hidden_cases=(Case("4 points of 3 numbers, 5 classes, scale 3", lambda draw: _classified(draw, 9, 6, 3.0, 5, 4, 3)),),
+    hidden_cases=(
+        Case("4 points of 3 numbers, 5 classes, scale 3", lambda draw: _classified(draw, 9, 6, 3.0, 5, 4, 3)),
+        Case("5 points, 4 classes, scale 2, step 0", lambda draw: _classified(draw, 6, 0, 2.0, 4, 5, 2), alone=_LEAST),
+    ),
     mistakes=(
+        Mistake(
+            _if_recorded,
+            "Under torch.no_grad(), where samplers live, nothing is recorded, and there is no gradient: put `with torch.enable_grad():` around the lines from the leaf to torch.autograd.grad.",
+        ),
         Mistake(
             _steered(factor=lambda a, scale: scale * (1 - a).sqrt()),
             "The sign is wrong: the score is *minus* the noise by sqrt(1 - a), so what is added to the score is subtracted from the noise. Yours leads away from the label. (F.cross_entropy turns the sign as well: it is *minus* the log probability.)",
@@ -837,6 +1134,38 @@ classifier_guidance = Check(
         Mistake(
             _steered(factor=lambda a, scale: -(1 - a).sqrt()),
             "guidance_scale has no effect: multiply the gradient by it.",
+        ),
+        Mistake(
+            _steered(factor=lambda a, scale: (1 - scale) * (1 - a).sqrt()),
+            "You count the scale as guidance without a classifier does in its paper: here it is guidance_scale times the gradient, and 0 is no guidance.",
+        ),
+        Mistake(
+            _steered(factor=lambda a, scale: -(scale**2) * (1 - a).sqrt()),
+            "The scale is squared: the gradient is multiplied by guidance_scale once.",
+        ),
+        Mistake(
+            _steered(factor=lambda a, scale: -scale * ((1 - a) / a).sqrt()),
+            "You took sigma = sqrt((1 - a) / a), which belongs to x_t / sqrt(a): for x_t itself score and noise differ by sqrt(1 - a).",
+        ),
+        Mistake(
+            _as_score,
+            "You return a score: turn it into noise once more, times -sqrt(1 - a).",
+        ),
+        Mistake(
+            _less_noise,
+            "You take guidance_scale times the noise away: the predicted noise stays whole, for both factors of Bayes' rule count.",
+        ),
+        Mistake(
+            _sharper,
+            "guidance_scale stands inside the softmax: that makes the classifier surer, and is not w times its log probability. Multiply the gradient by it.",
+        ),
+        Mistake(
+            _steered(what=lambda logits, labels: logits.log_softmax(1)[:, labels[0]].sum()),
+            "You take the first picture's label for all: each has its own, logits[torch.arange(len(labels)), labels].",
+        ),
+        Mistake(
+            _steered(what=lambda logits, labels: logits.log_softmax(1)[labels].sum()),
+            "logits[labels] takes *rows*, pictures of the batch: each picture's label is a column, logits[torch.arange(len(labels)), labels].",
         ),
         Mistake(
             _steered(what=lambda logits, labels: _chosen(logits, labels).sum()),
