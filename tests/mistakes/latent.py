@@ -61,6 +61,42 @@ with torch.no_grad():
 a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
 """
 
+ASKED = """
+noisy = a.sqrt() * latents + (1 - a).sqrt() * noise
+velocity = a.sqrt() * noise - (1 - a).sqrt() * latents
+return F.mse_loss(network(noisy, timesteps), velocity)
+"""
+
+SEEN = "return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)"
+
+
+def _attended(old: str, new: str) -> str:
+    """A `cross_attention` with one piece exchanged."""
+    assert old in QKV + SEEN
+    return _attention((QKV + SEEN).replace(old, new))
+
+
+def _asked(old: str, new: str) -> str:
+    """A `latent_loss` with one piece exchanged."""
+    assert old in ENCODED + ASKED
+    return _loss((ENCODED + ASKED).replace(old, new))
+
+
+def _cut(how: str) -> str:
+    """A `cross_attention` whose heads are cut in this way."""
+    return _attention(f"""
+def cut(x):
+    return {how}
+q, k, v = cut(tokens @ to_q), cut(context @ to_k), cut(context @ to_v)
+{SEEN}
+""")
+
+
+def _sized(how: str) -> str:
+    """A `join` that resizes in this way."""
+    return _join(f"h, w = latents.shape[2:]\nreturn torch.cat([latents, {how}], dim=1)")
+
+
 # name of the check -> pairs (source, part of the expected message)
 WRONG: dict[str, list[tuple[str, str]]] = {
     "latent_scale": [
@@ -90,6 +126,12 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (_scale("return latents / latents.std()"), "These are the scaled latents"),
         (_scale("return (latents - latents.mean()) / latents.std()"), "These are standardised latents"),
         (_scale("return torch.tensor(0.18215)"), "Stable Diffusion's number"),
+        (_scale("return 1 / latents.var((0, 2, 3)).mean().sqrt()"), "You averaged the channels' variances"),
+        (_scale("return 1 / latents.std((2, 3)).mean()"), "over the places, of each channel of each picture"),
+        (_scale("return 1 / latents.std(dim=1).mean()"), "over the channels, at each place"),
+        (_scale("return 1 / latents[:, 0].std()"), "the first channel only"),
+        (_scale("return 1 / latents.std().item()"), "it is a plain Python one"),
+        (_scale("return float(1 / latents.std())"), "it is a plain Python one"),
     ],
     "cross_attention": [
         (_attention("raise NotImplementedError()"), "This is not written yet"),
@@ -182,6 +224,25 @@ return (w @ v).transpose(1, 2).flatten(2)
             _attention(QKV + "with torch.no_grad():\n    w = (q @ k.mT / math.sqrt(d)).softmax(-1)\nreturn (w @ v).transpose(1, 2).flatten(2)"),
             "no gradient flows from your result back to",
         ),
+        (_attended("attention(q, k, v)", "attention(q / d**0.5, k, v)"), "scaled_dot_product_attention divides by itself"),
+        (_attended(SEEN, "w = (q @ k.mT / q.shape[2] ** 0.5).softmax(-1)\nreturn (w @ v).transpose(1, 2).flatten(2)"), "root of the number of places"),
+        (_attended(SEEN, "w = (q @ k / d ** 0.5).softmax(-1)\nreturn (w @ v).transpose(1, 2).flatten(2)"), "The keys are not transposed"),
+        (_attended(SEEN, "w = (q @ k.mT / d ** 0.5).softmax(0)\nreturn (w @ v).transpose(1, 2).flatten(2)"), "over the pictures of the batch"),
+        (_attended(SEEN, "s = q @ k.mT / d ** 0.5\nw = s.flatten(2).softmax(-1).view_as(s)\nreturn (w @ v).transpose(1, 2).flatten(2)"), "over places and words together"),
+        (_attention("d = tokens.shape[2] // num_heads\nw = (tokens @ to_q @ (context @ to_k).mT / math.sqrt(d)).softmax(-1)\nreturn w @ (context @ to_v)"), "You took one head"),
+        (_attended(SEEN, "w = (q @ k.mT / d ** 0.5).softmax(-1)\nreturn w.mean(1) @ (context @ to_v)"), "The values are not cut"),
+        (_cut("x.unflatten(2, (-1, num_heads)).transpose(1, 2)"), "width / num_heads heads of num_heads numbers"),
+        (_cut("torch.stack(x.split(num_heads, 2), 1)"), "width / num_heads heads of num_heads numbers"),
+        (_cut("torch.stack(x.chunk(x.shape[2] // num_heads, 2), 1)"), "width / num_heads heads of num_heads numbers"),
+        (
+            _cut("x.unflatten(2, (-1, num_heads)).transpose(1, 2)").replace("attention(q, k, v)", "attention(q, k, v, scale=(tokens.shape[2] // num_heads) ** -0.5)"),
+            "width / num_heads heads of num_heads numbers",
+        ),
+        (_cut("x.unflatten(2, (-1, num_heads)).movedim(3, 1)"), "and is put together otherwise"),
+        (_cut("x.unflatten(2, (-1, num_heads)).movedim(3, 1)").replace("transpose(1, 2).flatten(2)", "movedim(1, 3).flatten(2)"), "Each head takes every num_heads-th number. The"),
+        (_cut("x.reshape(x.shape[0], num_heads, x.shape[1], -1)").replace("transpose(1, 2).flatten(2)", "reshape(tokens.shape)"), "and back the same way"),
+        (_attended(".transpose(1, 2).flatten(2)", ".flatten(2)"), "The heads are still in front"),
+        (_attended(".transpose(1, 2).flatten(2)", ".permute(0, 2, 3, 1).flatten(2)"), "numbers alternate in your answer"),
     ],
     "loss_of_two_networks": [
         (
@@ -271,6 +332,53 @@ with torch.no_grad():
             _loss(ENCODED + "noisy = a.sqrt() * latents + (1 - a).sqrt() * noise\nreturn F.mse_loss(network(noisy, timesteps / len(alphas_cumprod)), a.sqrt() * noise - (1 - a).sqrt() * latents)"),
             "You tell the network t / T",
         ),
+        (_asked(".view(-1, 1, 1, 1)", ".view(-1, 1)"), "lies along the *height*"),
+        (_asked(".view(-1, 1, 1, 1)", "[:, None]"), "lies along the *height*"),
+        (_asked(".view(-1, 1, 1, 1)", ".view(-1, 1, 1)"), "lies along the *channels*"),
+        (_asked(".view(-1, 1, 1, 1)", ".view(1, -1, 1, 1)"), "lies along the *channels*"),
+        (_asked("[timesteps].view(-1, 1, 1, 1)", "[timesteps[0]]"), "noised by the first one's time"),
+        (_asked("[timesteps]", "[timesteps - 1]"), "one time off"),
+        (_asked("[timesteps]", "[timesteps + 1]"), "one time off"),
+        (_asked("alphas_cumprod[", "alphas_cumprod.cumprod(0)["), "running product once more"),
+        (_asked(".view(-1, 1, 1, 1)", ".view(-1, 1, 1, 1).sqrt()"), "One root too many"),
+        (_asked("noisy = a.sqrt() * latents + (1 - a).sqrt()", "noisy = a.sqrt() * latents + (1 - a)"), "the root of the whole"),
+        (_asked("noisy = a.sqrt() * latents + (1 - a).sqrt()", "noisy = a.sqrt() * latents + (1 - a.sqrt())"), "the root of the whole"),
+        (_asked("latents + (1", "latents - (1"), "the noise is subtracted"),
+        (_asked("velocity = a.sqrt() * noise - (1 - a).sqrt() * latents", "velocity = a.sqrt() * latents - (1 - a).sqrt() * noise"), "latents and noise are exchanged"),
+        (_asked("noise - (1 - a).sqrt() * latents", "noise - (1 - a).sqrt() * noisy"), "the velocity of the noisy latents"),
+        (_asked("* scaling_factor", "* scaling_factor * scaling_factor"), "scaled twice"),
+        (_asked("latents = encode(images) * scaling_factor", "latents = encode(images)\n    latents = latents / latents.std()"), "a scale of your own"),
+        (_asked("a = alphas", "noise = noise * scaling_factor\na = alphas"), "You scale the noise as well"),
+        (
+            _loss((ENCODED.replace(" * scaling_factor", "") + ASKED).replace("(noisy,", "(noisy * scaling_factor,")),
+            "the velocity holds unscaled latents",
+        ),
+        (
+            _loss((ENCODED.replace(" * scaling_factor", "") + ASKED).replace("noise - (1 - a).sqrt() * latents", "noise - (1 - a).sqrt() * latents * scaling_factor")),
+            "The velocity holds scaled latents",
+        ),
+        (_asked("encode(images)", "encode(images).mean"), "its `.mean` is a function"),
+        (_loss("latents = encode(images).mean.detach() * scaling_factor\na = alphas_cumprod[timesteps].view(-1, 1, 1, 1)" + ASKED), "its `.mean` is a function"),
+        (
+            _loss("latents = encode(images) * scaling_factor\na = alphas_cumprod[timesteps].view(-1, 1, 1, 1)" + ASKED.replace("sqrt() * latents +", "sqrt() * latents.detach() +")),
+            "reaches the encoder through the velocity",
+        ),
+        (
+            _loss("latents = encode(images) * scaling_factor\na = alphas_cumprod[timesteps].view(-1, 1, 1, 1)" + ASKED.replace("timesteps), velocity", "timesteps), velocity.detach()")),
+            "reaches the encoder through the noisy latents",
+        ),
+        (_asked("noisy, timesteps", "noisy, alphas_cumprod[timesteps]"), "alphas_cumprod[timesteps] in place of the time"),
+        (_asked("noisy, timesteps", "noisy, 1 - alphas_cumprod[timesteps]"), "how much noise there is"),
+        (_asked("noisy, timesteps", "noisy, torch.zeros_like(timesteps)"), "You tell the network time 0"),
+        (_asked("noisy, timesteps", "noisy, torch.ones_like(timesteps)"), "the values are not"),  # no mistake that was not made
+        (_asked("noisy, timesteps", "noisy, timesteps[0].expand(len(images))"), "the first picture's time for all"),
+        (_asked("noisy, timesteps", "noisy, timesteps + 1"), "You tell the network t + 1"),
+        (_asked("noisy, timesteps", "noisy, timesteps - 1"), "You tell the network t - 1"),
+        (_asked("noisy, timesteps", "noisy, len(alphas_cumprod) - timesteps"), "the time that is left"),
+        (_asked("noisy, timesteps", "noisy, timesteps[:, None]"), "You give the times a second axis"),
+        (_asked("return F", "return 0.5 * F"), "a factor 1/2 too many"),
+        (_asked("return F.mse_loss(network(noisy, timesteps), velocity)", "return (network(noisy, timesteps) - velocity).square().mean((1, 2, 3))"), "a loss for each picture"),
+        (_asked("return F.mse_loss(network(noisy, timesteps), velocity)", "return (network(noisy, timesteps) - velocity).mean()"), "The square is missing"),
     ],
     "join": [
         (_join("raise NotImplementedError()"), "This is not written yet"),
@@ -335,6 +443,36 @@ with torch.no_grad():
             _join("return F.adaptive_avg_pool2d(condition, latents.shape[-2:])"),
             "This is the resized condition alone",
         ),
+        (_sized("F.interpolate(condition, (h, w), mode='nearest-exact')"), "You took the pixel in the middle"),
+        (_sized("F.interpolate(condition, (w, h), mode='area')"), "The size does not fit"),
+        (_sized("F.interpolate(condition, latents.shape[-1], mode='area')"), "The size does not fit"),
+        (_sized("F.interpolate(condition, scale_factor=w / condition.shape[-1], mode='area')"), "The size does not fit"),
+        (_sized("F.avg_pool2d(condition, condition.shape[-1] // w)"), "Blocks of a whole number of pixels"),
+        (
+            _sized("F.avg_pool2d(condition, condition.shape[-1] // w) if condition.shape[-1] > w else F.interpolate(condition, (h, w))"),
+            "Blocks of a whole number of pixels",
+        ),
+        (
+            _sized("F.avg_pool2d(condition, (condition.shape[-2] // h, condition.shape[-1] // w)) if condition.shape[-1] > w else condition.repeat_interleave(h // condition.shape[-2], 2).repeat_interleave(w // condition.shape[-1], 3)"),
+            "Blocks of a whole number of pixels",
+        ),
+        (
+            _join("""
+h, w = latents.shape[-2:]
+if condition.shape[-1] >= w:
+    condition = condition.unflatten(3, (w, -1)).unflatten(2, (h, -1)).mean((3, 5))
+else:
+    condition = condition.repeat_interleave(h // condition.shape[-2], 2).repeat_interleave(w // condition.shape[-1], 3)
+return torch.cat([latents, condition], dim=1)
+"""),
+            "Blocks of a whole number of pixels",
+        ),
+        (
+            _sized("F.interpolate(condition, (h, w), mode='area' if condition.shape[-1] >= w else 'bilinear')"),
+            "Only a condition that is smaller",
+        ),
+        (_join("return torch.stack([latents, F.adaptive_avg_pool2d(condition, latents.shape[2:])], dim=1)"), "torch.stack makes a new axis"),
+        (_join("return [latents, F.adaptive_avg_pool2d(condition, latents.shape[2:])]"), "as a list"),
     ],
 }  # fmt: skip
 
@@ -365,6 +503,7 @@ return torch.einsum("bhnm,bmhd->bnhd", weights, v).flatten(2)
 """),
     ],
     "loss_of_two_networks": [
+        "from course_utils.checks.diffusion.latent import latent_loss",  # what the notebook gives to whoever is stuck
         _loss(ENCODED + "noisy = a.sqrt() * latents + (1 - a).sqrt() * noise\nreturn F.mse_loss(network(noisy, timesteps), a.sqrt() * noise - (1 - a).sqrt() * latents)"),
         _loss("""
 latents = scaling_factor * encode(images).detach()
@@ -392,16 +531,7 @@ return F.mse_loss(network(noisy, timesteps), angle.cos() * noise - angle.sin() *
     "join": [
         _join('return torch.cat([latents, F.interpolate(condition, latents.shape[2:], mode="area")], dim=1)'),
         _join("return torch.cat((latents, F.adaptive_avg_pool2d(condition, latents.shape[-2:])), 1)"),
-        _join("""
-h, w = latents.shape[-2:]
-if condition.shape[-1] > w:
-    factor = condition.shape[-1] // w
-    condition = condition.unflatten(2, (h, factor)).unflatten(4, (w, factor)).mean((3, 5))
-else:
-    factor = w // condition.shape[-1]
-    condition = condition.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-return torch.cat([latents, condition], dim=1)
-"""),
+        _sized("F.interpolate(condition, scale_factor=(h / condition.shape[2], w / condition.shape[3]), mode='area')"),
         _join("""
 joined = latents.new_empty(len(latents), latents.shape[1] + condition.shape[1], *latents.shape[2:])
 joined[:, : latents.shape[1]] = latents

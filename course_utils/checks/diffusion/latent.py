@@ -1,5 +1,6 @@
 """Checks of notebook diffusion/latent_diffusion."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -78,6 +79,10 @@ latent_scale = Check(
             "You averaged the channels' standard deviations. That leaves out that their *means* differ, which makes the whole wider: take all numbers together, latents.std().",
         ),
         Mistake(
+            lambda z: 1 / z.var(dim=(0, 2, 3)).mean().sqrt(),
+            "You averaged the channels' variances. That leaves out that their *means* differ, which makes the whole wider: take all numbers together, latents.std().",
+        ),
+        Mistake(
             lambda z: (1 / z.std(dim=(0, 2, 3))).mean(),
             "You averaged the channels' scales: take all numbers together, and then one over their standard deviation.",
         ),
@@ -88,6 +93,14 @@ latent_scale = Check(
         Mistake(
             lambda z: 1 / z.std(dim=0).mean(),
             "You took the standard deviation over the batch, at each place, and averaged that: take all numbers together, latents.std().",
+        ),
+        Mistake(
+            lambda z: 1 / z.std(dim=(2, 3)).mean(),
+            "You took the standard deviation over the places, of each channel of each picture, and averaged that: take all numbers together, latents.std().",
+        ),
+        Mistake(
+            lambda z: 1 / z.std(dim=1).mean(),
+            "You took the standard deviation over the channels, at each place, and averaged that: take all numbers together, latents.std().",
         ),
         Mistake(
             lambda z: 1 / z.square().mean().sqrt(),
@@ -108,6 +121,14 @@ latent_scale = Check(
         Mistake(
             lambda z: 1 / z[0].std(),
             "You looked at the first picture only: the scale is for all of them.",
+        ),
+        Mistake(
+            lambda z: 1 / z[:, 0].std(),
+            "You looked at the first channel only: the scale is for all of them.",
+        ),
+        Mistake(
+            lambda z: 1 / z.std().item(),
+            "The number is right, but it is a plain Python one: return it as a tensor without axes, as std() gives it.",
         ),
         Mistake(
             lambda z: z / z.std(),
@@ -178,13 +199,40 @@ _cross_attention = _crossing()
 
 
 def _scaled(factor: Callable[[Tensor, int], float]) -> Callable[..., Tensor]:
-    """Cross-attention with another factor before the softmax, a function of (tokens, num_heads)."""
+    """Cross-attention with another factor before the softmax, a function of (queries, num_heads)."""
 
     def cross_attention(x: Tensor, c: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, heads: int) -> Tensor:
         attend = _attend(lambda scores, width: (scores * factor(x @ to_q, heads)).softmax(-1))
         return _crossing(attend)(x, c, to_q, to_k, to_v, heads)
 
     return cross_attention
+
+
+def _torn(tokens: Tensor, num_heads: int) -> Tensor:
+    return tokens.view(tokens.shape[0], num_heads, tokens.shape[1], -1)
+
+
+def _torn_back(seen: Tensor) -> Tensor:
+    return seen.reshape(seen.shape[0], seen.shape[2], -1)
+
+
+def _many_heads(tokens: Tensor, num_heads: int) -> Tensor:
+    """As many heads as each should have numbers, and the other way round."""
+    return tokens.unflatten(2, (-1, num_heads)).transpose(1, 2)
+
+
+def _every_other(tokens: Tensor, num_heads: int) -> Tensor:
+    """Each head with every num_heads-th number."""
+    return tokens.unflatten(2, (-1, num_heads)).movedim(3, 1)
+
+
+def _values_not_cut(x: Tensor, c: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, num_heads: int) -> Tensor:
+    q, k = _heads(x @ to_q, num_heads), _heads(c @ to_k, num_heads)
+    return (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1).mean(1) @ (c @ to_v)
+
+
+_ONE_HEAD = "You took one head: cut queries, keys and values into num_heads pieces of width / num_heads each, which look about on their own."
+_MANY_HEADS = "You cut into width / num_heads heads of num_heads numbers each: it is num_heads heads of width / num_heads numbers, unflatten(2, (num_heads, -1))."
 
 
 def _two(
@@ -266,11 +314,19 @@ cross_attention = Check(
         ),
         Mistake(
             _scaled(lambda queries, heads: heads / queries.shape[2]),
-            "You divide by d in place of its root: a sum of d products of independent numbers is about sqrt(d) large.",
+            "You divide by d in place of its root, or by the root twice (scaled_dot_product_attention divides by itself): a sum of d products of independent numbers is about sqrt(d) large.",
         ),
         Mistake(
             _scaled(lambda queries, heads: 1 / math.sqrt(heads)),
             "You divide by the root of the number of heads: it is the width of a head, d = width / num_heads.",
+        ),
+        Mistake(
+            _scaled(lambda queries, heads: 1 / math.sqrt(queries.shape[1])),
+            "You divide by the root of the number of places: it is the width of a head, the *last* axis of (batch, heads, n, d).",
+        ),
+        Mistake(
+            _crossing(lambda q, k, v: (q @ k / math.sqrt(q.shape[-1])).softmax(-1) @ v),
+            "The keys are not transposed: each query is to meet each key, (n, d) @ (d, m), so it is q @ k.mT.",
         ),
         Mistake(
             _crossing(_attend(lambda scores, width: (scores / math.sqrt(width)).softmax(-2))),
@@ -279,6 +335,16 @@ cross_attention = Check(
         Mistake(
             _crossing(_attend(lambda scores, width: (scores / math.sqrt(width)).softmax(1))),
             "The softmax runs over the heads: it belongs to the words, the last axis of (batch, heads, n, m).",
+        ),
+        Mistake(
+            _crossing(_attend(lambda scores, width: (scores / math.sqrt(width)).softmax(0))),
+            "The softmax runs over the pictures of the batch: it belongs to the words, the last axis of (batch, heads, n, m).",
+        ),
+        Mistake(
+            _crossing(
+                _attend(lambda scores, width: (scores / math.sqrt(width)).flatten(2).softmax(-1).view_as(scores))
+            ),
+            "The softmax runs over places and words together. Each *place* divides its attention among the words: the last axis of (batch, heads, n, m) alone.",
         ),
         Mistake(
             _crossing(_attend(lambda scores, width: scores / math.sqrt(width))),
@@ -294,21 +360,49 @@ cross_attention = Check(
         ),
         Mistake(
             lambda x, c, q, k, v, h: _cross_attention(x, c, q, k, v, 1),
-            "You took one head: cut queries, keys and values into num_heads pieces of width / num_heads each, which look about on their own.",
+            _ONE_HEAD,
         ),
         Mistake(
-            _crossing(split=lambda tokens, heads: tokens.view(tokens.shape[0], heads, tokens.shape[1], -1)),
+            lambda x, c, q, k, v, h: (x @ q @ (c @ k).mT / math.sqrt(q.shape[1] / h)).softmax(-1) @ (c @ v),
+            _ONE_HEAD,
+        ),
+        Mistake(
+            _values_not_cut,
+            "The values are not cut: you average the heads' weights, so that all heads look at the same. Each head has its own values, and its own weights for them.",
+        ),
+        Mistake(_crossing(split=_many_heads), _MANY_HEADS),
+        Mistake(
+            lambda x, c, q, k, v, h: _crossing(
+                _attend(lambda scores, width: (scores / math.sqrt(q.shape[1] / h)).softmax(-1)), _many_heads
+            )(x, c, q, k, v, h),
+            _MANY_HEADS,
+        ),
+        Mistake(
+            _crossing(split=_torn),
             "view(batch, heads, n, d) tears the tokens apart: in memory each token's heads lie side by side, (batch, n, heads, d). Cut the last axis first, then exchange two axes.",
         ),
         Mistake(
-            _crossing(join=lambda seen: seen.reshape(seen.shape[0], seen.shape[2], -1)),
+            _crossing(split=_torn, join=_torn_back),
+            "view(batch, heads, n, d), and back the same way, tears the tokens apart: in memory each token's heads lie side by side, (batch, n, heads, d). Cut the last axis first, then exchange two axes, and the other way round at the end.",
+        ),
+        Mistake(
+            _crossing(join=_torn_back),
             "The heads are put together wrongly: from (batch, heads, n, d) go to (batch, n, heads, d) first, transpose(1, 2), and then flatten the last two axes.",
         ),
         Mistake(
-            _crossing(
-                split=lambda tokens, heads: tokens.unflatten(2, (-1, heads)).movedim(3, 1),
-                join=lambda seen: seen.movedim(1, 3).flatten(2),
-            ),
+            _crossing(join=lambda seen: seen.flatten(2)),
+            "The heads are still in front: from (batch, heads, n, d) go to (batch, n, heads, d) first, transpose(1, 2), and then flatten the last two axes.",
+        ),
+        Mistake(
+            _crossing(join=lambda seen: seen.permute(0, 2, 3, 1).flatten(2)),
+            "The heads' numbers alternate in your answer: from (batch, heads, n, d) go to (batch, n, heads, d), so that each head's numbers stay together.",
+        ),
+        Mistake(
+            _crossing(split=_every_other),
+            "Each head takes every num_heads-th number, and is put together otherwise. The first width / num_heads numbers are the first head's, the next ones the second's: unflatten(2, (num_heads, -1)).",
+        ),
+        Mistake(
+            _crossing(split=_every_other, join=lambda seen: seen.movedim(1, 3).flatten(2)),
             "Each head takes every num_heads-th number. The first width / num_heads numbers are the first head's, the next ones the second's: unflatten(2, (num_heads, -1)).",
         ),
         Mistake(
@@ -355,6 +449,15 @@ def _rates(alphas_cumprod: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
     return rate.sqrt(), (1 - rate).sqrt()
 
 
+def latent_loss(
+    encode: Encode, network: Network, images: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, scaling_factor: float
+) -> Tensor:  # fmt: skip
+    """What the exercise asks for; `loss_of_two_networks` is the notebook's way to check it."""
+    latents = encode(images).detach() * scaling_factor
+    signal, rate = _rates(alphas_cumprod, timesteps)
+    return F.mse_loss(network(signal * latents + rate * noise, timesteps), signal * noise - rate * latents)
+
+
 def _of_two_networks(latent_loss: Loss) -> Callable[..., Tensor]:
     """The notebook's `loss_of_two_networks` with this loss."""
 
@@ -379,16 +482,22 @@ def _loss(
     wanted: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = lambda z, e, signal, rate: signal * e - rate * z,
     distance: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,
     told: Callable[[Tensor, Tensor], Tensor] = lambda timesteps, table: timesteps,
+    rates: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = _rates,
 ) -> Callable[..., Tensor]:
     """The loss, with one of its parts exchanged."""
 
     def latent_loss(
         encode: Encode, network: Network, images: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor, scale: float
     ) -> Tensor:
-        parts = latents(encode, images, scale), noise, *_rates(table, timesteps)
+        parts = latents(encode, images, scale), noise, *rates(table, timesteps)
         return distance(network(shown(*parts), told(timesteps, table)), wanted(*parts))
 
     return _of_two_networks(latent_loss)
+
+
+def _along(*shape: int) -> Callable[..., Tensor]:
+    """The loss with the rates in another shape."""
+    return _loss(rates=lambda table, timesteps: tuple(rate.view(shape) for rate in _rates(table, timesteps)))
 
 
 def _late_scale(encode, network, images, noise, timesteps, table, scale):
@@ -397,16 +506,24 @@ def _late_scale(encode, network, images, noise, timesteps, table, scale):
     return F.mse_loss(network(noisy, timesteps), signal * noise - rate * scale * latents)
 
 
+def _scale_after_the_noise_only(encode, network, images, noise, timesteps, table, scale):
+    latents, (signal, rate) = encode(images).detach(), _rates(table, timesteps)
+    return F.mse_loss(network(scale * (signal * latents + rate * noise), timesteps), signal * noise - rate * latents)
+
+
+def _scale_for_the_velocity_only(encode, network, images, noise, timesteps, table, scale):
+    latents, (signal, rate) = encode(images).detach(), _rates(table, timesteps)
+    return F.mse_loss(network(signal * latents + rate * noise, timesteps), signal * noise - rate * scale * latents)
+
+
+def _scaled_noise(encode, network, images, noise, timesteps, table, scale):
+    return latent_loss(encode, network, images, noise * scale, timesteps, table, scale)
+
+
 def _scale_for_the_network_only(encode, network, images, noise, timesteps, table, scale):
     latents, (signal, rate) = encode(images).detach(), _rates(table, timesteps)
     noisy = signal * scale * latents + rate * noise
     return F.mse_loss(network(noisy, timesteps), signal * noise - rate * latents)
-
-
-def _rates_along_the_columns(encode, network, images, noise, timesteps, table, scale):
-    latents, a = encode(images).detach() * scale, table[timesteps]
-    noisy = a.sqrt() * latents + (1 - a).sqrt() * noise
-    return F.mse_loss(network(noisy, timesteps), a.sqrt() * noise - (1 - a).sqrt() * latents)
 
 
 def _noise_in_the_picture(encode, network, images, noise, timesteps, table, scale):
@@ -433,13 +550,20 @@ def _encoder_learns(encode: Encode, images: Tensor, scale: float) -> Tensor:
     return encode(images) * scale
 
 
+def _measured(encode: Encode, images: Tensor, scale: float) -> Tensor:
+    latents = encode(images).detach()
+    return latents / latents.std()
+
+
 def _asked(draw: Draw, steps: int, batch: int, channels: int, height: int, width: int, latents: int) -> tuple:
     """Weights of an encoder and a network, pictures, noise for their latents, a time for each, a table, and a scale far from 1."""
     table = draw_table(draw, steps)
     values = latents * (height // 2) * (width // 2)
+    # the last row is the time's: large enough for every wrong time to show
+    weight = torch.cat([0.6 * draw.normal(values, values) / math.sqrt(values), draw.normal(1, values)])
     return (
         0.5 * draw.normal(latents, channels, 2, 2),
-        0.6 * draw.normal(values + 1, values) / math.sqrt(values),
+        weight,
         draw.normal(batch, channels, height, width),
         draw.normal(batch, latents, height // 2, width // 2),
         draw.uniform(steps).argsort()[:batch],
@@ -448,16 +572,24 @@ def _asked(draw: Draw, steps: int, batch: int, channels: int, height: int, width
     )
 
 
+_ENCODER_LEARNS = "The value is right, but the gradient reaches the encoder{}. It is trained, and stands still: were it to move, it would make latents that are easy to guess (all alike), not latents that tell pictures apart."
+_ONE_OFF = "The table is read one time off: alphas_cumprod[timesteps] is the time that the network is told."
+_NOISE_FACTOR = (
+    "The noise's factor is sqrt(1 - a), the root of the whole: then the squares of both factors add up to 1."
+)
+_NO_POSTERIOR = "`encode` gives the latents themselves here, a tensor: its `.mean` is a function. (It is the autoencoder's own `encode` that gives a distribution.)"
+
 loss_of_two_networks = Check(
     name="loss_of_two_networks",
     signature=("encoder_weight", "weight", "images", "noise", "timesteps", "alphas_cumprod", "scaling_factor"),
-    reference=_loss(),
+    reference=_of_two_networks(latent_loss),
     holds="pictures encoded without a gradient, scaled, noised at their own times; the mean squared error of the velocity",
-    look='03_latent_diffusion, exercise 3 "A training step"',
+    look='03_latent_diffusion, exercise 3 "A training step": your latent_loss, which loss_of_two_networks calls',
     hint="Under torch.no_grad(): latents = encode(images) * scaling_factor. Then as in 01_ddpm, with the latents as pictures: noisy = sqrt(a) z + sqrt(1 - a) noise, wanted: sqrt(a) noise - sqrt(1 - a) z.",
     cases=(
-        Case("3 pictures of 2 channels, 4x6", lambda draw: _asked(draw, 20, 3, 2, 4, 6, 2)),
-        Case("4 pictures of 1 channel, 4x8", lambda draw: _asked(draw, 20, 4, 1, 4, 8, 3)),
+        # here noise fits the pictures, too, and there the rates fit every axis: so that these mistakes show in values
+        Case("4 pictures of 2 channels, 2x2", lambda draw: _asked(draw, 20, 4, 2, 2, 2, 2)),
+        Case("3 pictures of 1 channel, 6x6", lambda draw: _asked(draw, 20, 3, 1, 6, 6, 3)),
     ),
     hidden_cases=(
         Case("1 picture of 3 channels, 6x4", lambda draw: _asked(draw, 15, 1, 3, 6, 4, 1)),
@@ -468,8 +600,18 @@ loss_of_two_networks = Check(
     mistakes=(
         Mistake(
             _loss(_encoder_learns),
-            "The value is right, but the gradient reaches the encoder. It is trained, and stands still: were it to move, it would make latents that are easy to guess (all alike), not latents that tell pictures apart.",
+            _ENCODER_LEARNS.format(""),
         ),
+        Mistake(
+            _loss(_encoder_learns, shown=lambda z, e, signal, rate: signal * z.detach() + rate * e),
+            _ENCODER_LEARNS.format(" through the velocity"),
+        ),
+        Mistake(
+            _loss(_encoder_learns, wanted=lambda z, e, signal, rate: signal * e - rate * z.detach()),
+            _ENCODER_LEARNS.format(" through the noisy latents"),
+        ),
+        Mistake(_loss(lambda encode, images, scale: encode(images).mean.detach() * scale), _NO_POSTERIOR),
+        Mistake(_loss(lambda encode, images, scale: encode(images).mean * scale), _NO_POSTERIOR),
         Mistake(
             _of_two_networks(_nothing_to_learn),
             "The loss is cut off from the graph, so that the network cannot learn either. Only the *encoding* happens without a gradient.",
@@ -481,6 +623,14 @@ loss_of_two_networks = Check(
         Mistake(
             _loss(lambda encode, images, scale: encode(images).detach() / scale),
             "You divide by the scale: latents are *multiplied* by it on the way in, and divided on the way out.",
+        ),
+        Mistake(
+            _loss(lambda encode, images, scale: encode(images).detach() * scale * scale),
+            "The latents are scaled twice: once is enough.",
+        ),
+        Mistake(
+            _loss(_measured),
+            "You measure a scale of your own on each batch: multiply by `scaling_factor`, which was measured once and is needed again on the way back.",
         ),
         Mistake(
             _loss(lambda encode, images, scale: encode(images * scale).detach()),
@@ -499,6 +649,18 @@ loss_of_two_networks = Check(
             "You scale after the noise is added, and so the noise too: then it has not the size any more that the table says. Scale the latents first.",
         ),
         Mistake(
+            _of_two_networks(_scale_after_the_noise_only),
+            "You scale after the noise is added, and so the noise too, and the velocity holds unscaled latents. Scale the latents once, at the start.",
+        ),
+        Mistake(
+            _of_two_networks(_scaled_noise),
+            "You scale the noise as well: it has standard deviation 1, and the latents are brought to that by the scale.",
+        ),
+        Mistake(
+            _of_two_networks(_scale_for_the_velocity_only),
+            "The velocity holds scaled latents, what is shown to the network unscaled ones: both are made of the same z. Scale once, at the start.",
+        ),
+        Mistake(
             _of_two_networks(_scale_for_the_network_only),
             "What is shown to the network holds scaled latents, the velocity unscaled ones: both are made of the same z. Scale once, at the start.",
         ),
@@ -507,8 +669,30 @@ loss_of_two_networks = Check(
             "You noise the pictures and encode them then. The encoder knows no noisy pictures, and the noise has the latents' shape: encode first, then add the noise.",
         ),
         Mistake(
-            _of_two_networks(_rates_along_the_columns),
+            _along(-1),
             "alphas_cumprod[timesteps] is (batch,), and so it lies along the *last* axis of the latents: give it further axes, .view(-1, 1, 1, 1).",
+        ),
+        Mistake(
+            _along(-1, 1),
+            "One axis more is too few for alphas_cumprod[timesteps]: as (batch, 1) it lies along the *height* of the latents. Their batch is the first of four axes, .view(-1, 1, 1, 1).",
+        ),
+        Mistake(
+            _along(-1, 1, 1),
+            "alphas_cumprod[timesteps] lies along the *channels* of the latents, as (batch, 1, 1) and (1, batch, 1, 1) do. Their batch is the first of four axes, .view(-1, 1, 1, 1).",
+        ),
+        Mistake(
+            _loss(rates=lambda table, timesteps: _rates(table, timesteps[:1])),
+            "All latents are noised by the first one's time: each has its own, alphas_cumprod[timesteps].view(-1, 1, 1, 1).",
+        ),
+        Mistake(_loss(rates=lambda table, timesteps: _rates(table, timesteps - 1)), _ONE_OFF),
+        Mistake(_loss(rates=lambda table, timesteps: _rates(table, timesteps + 1)), _ONE_OFF),
+        Mistake(
+            _loss(rates=lambda table, timesteps: _rates(table.cumprod(0), timesteps)),
+            "You took the running product once more: alphas_cumprod holds it already.",
+        ),
+        Mistake(
+            _loss(rates=lambda table, timesteps: _rates(table.sqrt(), timesteps)),
+            "One root too many: alphas_cumprod[timesteps] is a itself, and the factors are sqrt(a) and sqrt(1 - a).",
         ),
         Mistake(
             _loss(wanted=lambda z, e, signal, rate: e),
@@ -529,6 +713,14 @@ loss_of_two_networks = Check(
         Mistake(
             _loss(wanted=lambda z, e, signal, rate: signal * e + rate * z),
             "The velocity is a difference, sqrt(a) noise *minus* sqrt(1 - a) z.",
+        ),
+        Mistake(
+            _loss(wanted=lambda z, e, signal, rate: signal * z - rate * e),
+            "In the velocity latents and noise are exchanged: sqrt(a) *noise* - sqrt(1 - a) *z*.",
+        ),
+        Mistake(
+            _loss(wanted=lambda z, e, signal, rate: signal * e - rate * (signal * z + rate * e)),
+            "You made the velocity of the noisy latents: the z in sqrt(a) noise - sqrt(1 - a) z are the clean ones.",
         ),
         Mistake(
             _loss(wanted=lambda z, e, signal, rate: e - z),
@@ -557,6 +749,12 @@ loss_of_two_networks = Check(
             _loss(shown=lambda z, e, signal, rate: rate * z + signal * e),
             "In the noisy latents signal and noise are swapped: alphas_cumprod falls, and it is the *latents* that fade, with the factor sqrt(a).",
         ),
+        Mistake(_loss(shown=lambda z, e, signal, rate: signal * z + rate.square() * e), _NOISE_FACTOR),
+        Mistake(_loss(shown=lambda z, e, signal, rate: signal * z + (1 - signal) * e), _NOISE_FACTOR),
+        Mistake(
+            _loss(shown=lambda z, e, signal, rate: signal * z - rate * e),
+            "In the noisy latents the noise is subtracted: add it, sqrt(a) z + sqrt(1 - a) noise.",
+        ),
         Mistake(
             _loss(shown=lambda z, e, signal, rate: z),
             "The network is shown the clean latents: show it the noisy ones.",
@@ -572,6 +770,34 @@ loss_of_two_networks = Check(
         Mistake(
             _loss(told=lambda timesteps, table: table[timesteps]),
             "You tell the network alphas_cumprod[timesteps] in place of the time: pass on `timesteps` as they are.",
+        ),
+        Mistake(
+            _loss(told=lambda timesteps, table: 1 - table[timesteps]),
+            "You tell the network how much noise there is, 1 - alphas_cumprod[timesteps]: pass on `timesteps` as they are.",
+        ),
+        Mistake(
+            _loss(told=lambda timesteps, table: torch.zeros_like(timesteps)),
+            "You tell the network time 0, or next to it (t / 1000), whatever the time is: pass on `timesteps` as they are.",
+        ),
+        Mistake(
+            _loss(told=lambda timesteps, table: timesteps[:1].expand_as(timesteps)),
+            "You tell the network the first picture's time for all of them: pass on all of `timesteps`.",
+        ),
+        Mistake(
+            _loss(told=lambda timesteps, table: timesteps + 1),
+            "You tell the network t + 1: pass on `timesteps` as they are, for sampling counts so, too.",
+        ),
+        Mistake(
+            _loss(told=lambda timesteps, table: timesteps - 1),
+            "You tell the network t - 1: pass on `timesteps` as they are, for sampling counts so, too.",
+        ),
+        Mistake(
+            _loss(told=lambda timesteps, table: len(table) - timesteps),
+            "You tell the network the time that is left, T - t: pass on `timesteps` as they are.",
+        ),
+        Mistake(
+            _loss(told=lambda timesteps, table: timesteps[:, None]),
+            "You give the times a second axis: the network takes `timesteps` as they are, (batch,).",
         ),
         Mistake(
             _of_two_networks(_arguments_swapped),
@@ -596,6 +822,18 @@ loss_of_two_networks = Check(
         Mistake(
             _loss(distance=lambda got, wanted: (got - wanted).square()),
             "You return the squared error of each value: the loss is a scalar, their mean.",
+        ),
+        Mistake(
+            _loss(distance=lambda got, wanted: (got - wanted).square().flatten(1).mean(1)),
+            "You return a loss for each picture: the mean over the batch is still missing.",
+        ),
+        Mistake(
+            _loss(distance=lambda got, wanted: 0.5 * F.mse_loss(got, wanted)),
+            "There is a factor 1/2 too many: the loss is the plain mean squared error.",
+        ),
+        Mistake(
+            _loss(distance=lambda got, wanted: (got - wanted).mean()),
+            "The square is missing: errors of opposite sign cancel.",
         ),
     ),
 )
@@ -624,12 +862,35 @@ def _folded(condition: Tensor, size: tuple[int, int]) -> Tensor:
     return F.pixel_unshuffle(condition, condition.shape[2] // size[0])
 
 
+def _blocks(each: bool, smaller: bool) -> Callable[[Tensor, tuple[int, int]], Tensor]:
+    """Means over blocks of a whole number of pixels: as many high as wide, or `each` its own; `smaller` conditions repeat pixels, or not."""
+
+    def blocks(condition: Tensor, size: tuple[int, int]) -> Tensor:
+        high, wide = condition.shape[2] // size[0], condition.shape[3] // size[1]
+        if smaller and wide == 0:
+            return F.interpolate(condition, size)
+        return F.avg_pool2d(condition, (high if each else wide, wide))
+
+    return blocks
+
+
+def _unflattened(condition: Tensor, size: tuple[int, int]) -> Tensor:
+    if condition.shape[3] < size[1]:
+        return F.interpolate(condition, size)
+    return condition.unflatten(2, (size[0], -1)).unflatten(4, (size[1], -1)).mean((3, 5))
+
+
+_BLOCKS = "Blocks of a whole number of pixels do not always fit: height and width may shrink differently (8x18 to 4x6), not by whole numbers (10 to 4), and a condition may be smaller than the latents. Means over areas of any size: F.adaptive_avg_pool2d, or F.interpolate with mode='area'."
+
+
 def _map(draw: Draw, batch: int, channels: int, height: int, width: int) -> Tensor:
     """A condition that is 1 in one of its channels at each pixel, as a label map is; with one channel any numbers."""
     if channels == 1:
         return draw.normal(batch, 1, height, width)
     return F.one_hot(draw.integers(channels, batch, height, width), channels).movedim(-1, 1).float()
 
+
+_SMALLER = "Only a condition that is smaller than the latents comes out wrong. The same call enlarges it: each place takes the pixel that covers it."
 
 join = Check(
     name="join",
@@ -640,13 +901,22 @@ join = Check(
     hint='F.interpolate(condition, latents.shape[2:], mode="area") takes means over areas; torch.cat along the channels, the latents first.',
     cases=(
         Case("2 latents of 4x4, 7 labels at 16x16", lambda draw: (draw.normal(2, 4, 4, 4), _map(draw, 2, 7, 16, 16))),
-        Case("3 latents of 4x6, 3 labels at 8x12", lambda draw: (draw.normal(3, 4, 4, 6), _map(draw, 3, 3, 8, 12))),
-        Case("2 latents of 8x8, a condition of 4x4", lambda draw: (draw.normal(2, 2, 8, 8), _map(draw, 2, 1, 4, 4))),
+        Case("3 latents of 4x6, 3 labels at 8x18", lambda draw: (draw.normal(3, 4, 4, 6), _map(draw, 3, 3, 8, 18))),
+        Case("2 latents of 4x4, 5 labels at 10x10", lambda draw: (draw.normal(2, 4, 4, 4), _map(draw, 2, 5, 10, 10))),
+        Case(
+            "2 latents of 8x8, a condition of 4x4",
+            lambda draw: (draw.normal(2, 2, 8, 8), _map(draw, 2, 1, 4, 4)),
+            alone=_SMALLER,
+        ),
         Case("2 latents of 4x4, 4 channels of 4x4", lambda draw: (draw.normal(2, 4, 4, 4), _map(draw, 2, 4, 4, 4))),
     ),
     hidden_cases=(
-        Case("1 latent of 5x3, 2 labels at 20x12", lambda draw: (draw.normal(1, 3, 5, 3), _map(draw, 1, 2, 20, 12))),
-        Case("4 latents of 6x6, a condition of 3x3", lambda draw: (draw.normal(4, 4, 6, 6), _map(draw, 4, 1, 3, 3))),
+        Case("1 latent of 5x3, 2 labels at 20x9", lambda draw: (draw.normal(1, 3, 5, 3), _map(draw, 1, 2, 20, 9))),
+        Case(
+            "4 latents of 6x6, a condition of 3x3",
+            lambda draw: (draw.normal(4, 4, 6, 6), _map(draw, 4, 1, 3, 3)),
+            alone=_SMALLER,
+        ),
     ),
     gradients="required",
     differentiable=("latents",),
@@ -662,6 +932,16 @@ join = Check(
         Mistake(
             lambda z, c: torch.cat([F.interpolate(z, c.shape[2:], mode="area"), c], dim=1),
             "You bring the latents to the condition's size: the network works at the size of the *latents*, that is the whole point. It is the condition that is resized.",
+        ),
+        Mistake(
+            _resized(lambda c, size: _area(c, (size[1], size[0]))),
+            "The size does not fit where the latents are not square. It is height and width, in this order: latents.shape[2:]. (One number, or one scale_factor, would be for both.)",
+        ),
+        *(Mistake(_resized(_blocks(*how)), _BLOCKS) for how in itertools.product((False, True), repeat=2)),
+        Mistake(_resized(_unflattened), _BLOCKS),
+        Mistake(
+            lambda z, c: torch.stack([z, _area(c, z.shape[2:])], dim=1),
+            "torch.stack makes a new axis, and wants tensors of one shape: join along the channels that are there, torch.cat(..., dim=1).",
         ),
         Mistake(
             lambda z, c: torch.cat([z, _area(c, z.shape[2:])], dim=0),
@@ -686,6 +966,10 @@ join = Check(
         Mistake(
             _resized(lambda c, size: F.interpolate(c, size, mode="nearest")),
             "You took the nearest pixel: one of each area is looked at, and the rest is thrown away, thin lines and edges with it. Means over areas say how much of each place is covered.",
+        ),
+        Mistake(
+            _resized(lambda c, size: F.interpolate(c, size, mode="nearest-exact")),
+            "You took the pixel in the middle: one of each area is looked at, and the rest is thrown away, thin lines and edges with it. Means over areas say how much of each place is covered.",
         ),
         Mistake(
             _resized(lambda c, size: F.interpolate(c, size, mode="bilinear")),
@@ -746,6 +1030,10 @@ join = Check(
         Mistake(
             lambda z, c: (z, _area(c, z.shape[2:])),
             "You return the two apart: the network takes one tensor. Join them along the channels.",
+        ),
+        Mistake(
+            lambda z, c: [z, _area(c, z.shape[2:])],
+            "You return the two apart, as a list: the network takes one tensor. Join them along the channels.",
         ),
         Mistake(
             lambda z, c: torch.cat([z.detach(), _area(c, z.shape[2:])], dim=1),
