@@ -252,7 +252,7 @@ def loss_of_two_networks(
 # `with torch.no_grad():` around the first step only. `alphas_cumprod[timesteps].view(-1, 1, 1, 1)` is one number a picture.
 # </details>
 #
-# *Stuck? The course's own: `latent_loss = lambda encode, network, images, noise, timesteps, table, scale: recipes.process().loss(network, encode(images).detach() * scale, noise, timesteps)` (for the cosine table of 1,000 steps).*
+# *Stuck? Set `latent_loss = check.latent.latent_loss` and go on.*
 
 # %% nbgrader={"grade": false, "grade_id": "latent-loss", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def latent_loss(encode, network, images: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, scaling_factor: float) -> Tensor:
