@@ -19,6 +19,7 @@ from course_utils.training.sources import digest
 
 STUDENT = re.compile(r"[\w.@+-]([\w.@+ -]{0,98}[\w.@+-])?")
 SORTS = "`course collect` sorts such files"
+RENEWED = "being written"  # in place of the marks in a record: a page that differs from it was not edited by hand
 OWN = ("answers", "autograded", "feedback", "records", "release", "source")  # folders that grading writes to
 
 
@@ -184,9 +185,11 @@ def _carry_out(
 
     for job, outcome in run(jobs()):
         key, name = (job.student, job.chapter), f"{job.student}/{job.chapter}"
+        if isinstance(outcome, BaseException):
+            entered.pop(key, None)
+            yield name, outcome
+            continue
         try:
-            if isinstance(outcome, BaseException):
-                raise outcome
             if isinstance(job, pool.Job):
                 entered[key] = _enter(gradebook, chapters[job.chapter], outcome, job, folders[key])
                 pages.append(gradebook.feedback(*key))
@@ -247,11 +250,11 @@ def _with_new_marks(gradebook: Gradebook, graded: Sequence[Submission], report: 
     found = gradebook.marks([(one.student, one.chapter) for one in graded])
     for one, marks in zip(graded, found, strict=True):
         told = _read_record(_record(gradebook.root, one.student, one.chapter))
-        if marks is None or told["marks"] == Feedback(one.student, one.chapter, {}, marks).digest:
-            continue  # the same, or gone from the gradebook
+        if marks is None or told.get("marks") in (None, Feedback(one.student, one.chapter, {}, marks).digest):
+            continue  # the same, gone from the gradebook, or of an earlier version of the course
         pages = _pages(gradebook.root, one.student, one.chapter)
         edited = [path for path in pages if digest(path.read_bytes()) != told["pages"].get(path.stem)]
-        if edited:
+        if edited and told["marks"] != RENEWED:
             report.kept += [path.relative_to(gradebook.root).as_posix() for path in edited]
             continue
         try:
@@ -271,6 +274,8 @@ def _enter(
     record.write_text(json.dumps({"state": "begun"}), encoding="utf-8")
     timestamp = _handed_in(folder, result.notes)
     gradebook.record(job.student, job.chapter, {book.name: book.graded for book in result.books}, timestamp)
+    for path in _pages(gradebook.root, job.student, job.chapter):
+        path.unlink()  # they show what is no more
     told = json.loads(result.to_json()) | {"digest": _digest(job.files, job.beside), "version": chapter.version}
     notes = len(result.notes) + sum(len(book.notes) for book in result.books)
     row = {"student": job.student, "chapter": job.chapter, "by tests": result.score}
@@ -279,19 +284,14 @@ def _enter(
 
 def _hand_back(results: Path, shown: Feedback, pages: Mapping[str, str], told: dict[str, Any] | None) -> None:
     """Write a submission's pages; its record at the end (`told`, or else the one that is there) says that it is whole."""
-    folder = results / "feedback" / shown.student / shown.chapter
-    for name, page in pages.items():
-        write_atomically(folder / f"{name}.html", page)
-    for path in _pages(results, shown.student, shown.chapter):
-        if path.stem not in pages:
-            path.unlink()
     record = _record(results, shown.student, shown.chapter)
-    told = (told or _read_record(record)) | {
-        "state": "whole",
-        "marks": shown.digest,
-        "pages": {name: digest(page) for name, page in pages.items()},
-    }
-    write_atomically(record, json.dumps(told, indent=1))
+    if told is None:
+        told = _read_record(record)
+        write_atomically(record, json.dumps(told | {"marks": RENEWED}, indent=1))
+    for name, page in pages.items():
+        write_atomically(results / "feedback" / shown.student / shown.chapter / f"{name}.html", page)
+    written = {"marks": shown.digest, "pages": {name: digest(page) for name, page in pages.items()}}
+    write_atomically(record, json.dumps(told | {"state": "whole"} | written, indent=1))
 
 
 def _pages(results: Path, student: str, chapter: str) -> list[Path]:

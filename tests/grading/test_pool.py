@@ -287,4 +287,10 @@ def test_workers_render_the_pages_and_anew_where_points_have_changed(
     mark("student 1", 2.0)
     assert again() == ([], ["feedback/student 1/02_gans/01_gan.html"])
     assert pages[1].read_text("utf-8") == "edited by hand"
+    record = tmp_path / "records" / "student 1" / f"{short.name}.json"
+    told = json.loads(record.read_text("utf-8")) | {
+        "marks": term.RENEWED
+    }  # as if stopped while the page was being written
+    record.write_text(json.dumps(told), "utf-8")
+    assert again() == (["student 1/02_gans"], []) and "2.0 for the idea." in pages[1].read_text("utf-8")
     assert not here, "a page was rendered in the process that collects the results"
