@@ -46,9 +46,10 @@ def render(chapter: Chapter, feedback: Feedback) -> dict[str, str]:
         for name, content in feedback.notebooks.items():
             notebook, marks = nbformat.reads(content, as_version=4), feedback.marks[name]
             for cell in notebook.cells:
-                if grading := cell.metadata.get("nbgrader"):
-                    grading.update(marks["cells"].get(grading["grade_id"], {}))
-                    cell.source = _described(cell.source, words.get(grading["grade_id"], ()))
+                grading = cell.metadata.get("nbgrader", {})
+                question = grading.get("grade_id", "")
+                grading.update(marks["cells"].get(question, {}))
+                cell.source = _described(cell.source, words.get(question, ()))
             pages[name], _ = exporter.from_notebook_node(notebook, {"nbgrader": {"notebook": name} | marks})
     return pages
 

@@ -111,12 +111,8 @@ class Gradebook:
         config.Autograde.force = True
         with self._quiet(f"the answers of {student} to {chapter}") as options, _importable(self.root):
             converter = Autograde(config=config, **options(config))
-            own = (
-                ClearOutput,
-                Execute,
-                IgnorePattern,
-                CheckCellMetadata,
-            )  # the cells' metadata are the course's: `assign` checks them
+            # the outputs are the grader's, and the metadata the course's, which `assign` has checked
+            own = (ClearOutput, Execute, IgnorePattern, CheckCellMetadata)
             converter.sanitize_preprocessors = [s for s in converter.sanitize_preprocessors if s not in own]
             converter.autograde_preprocessors = [s for s in converter.autograde_preprocessors if s not in own]
             converter.start()
