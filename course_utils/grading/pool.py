@@ -142,7 +142,7 @@ def _outcome(future: Future, job: Task) -> Outcome:
     except BrokenProcessPool:
         if isinstance(job, Feedback):
             return BrokenProcessPool(
-                f"it has its points, but no feedback: the pages took more than {SECONDS:.0f} seconds, or too much memory"
+                f"it has its points, but no feedback: the pages took more than {SECONDS:.0f} seconds of CPU, or too much memory"
             )
         return BrokenProcessPool("the grading process itself died over it: too much memory?")
     except Exception as error:
