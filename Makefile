@@ -43,8 +43,8 @@ readme: install ## write the course map of README.md from notebooks and checkpoi
 train: install ## train NAME=vae-glyphs anew, as its reference checkpoint was trained
 	$(BIN)/course train $(NAME)
 
-bench: install ## measure against what one would use instead; writes docs/benchmarks.md
-	$(BIN)/python tests/benchmarks/run.py
+bench: install ## measure against what one would use instead (NAME=grading for one section); writes docs/benchmarks.md
+	$(BIN)/python tests/benchmarks/run.py $(NAME)
 
 lint: install ## style, formatting, and the floors of course_utils
 	$(BIN)/python -m ruff check .

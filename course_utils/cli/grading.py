@@ -59,10 +59,10 @@ def grade(
         lines.append(f"changed since they were graded, or their tests: {_few(report.changed)}; --force grades again")
     if report.foreign:
         lines.append(f"results of another hand are there already: {_few(report.foreign)}; --force overwrites them")
-    if report.kept_tables:
-        lines.append(
-            f"edited by hand, and so left as they are: {', '.join(report.kept_tables)}; --force overwrites them"
-        )
+    if report.renewed:
+        lines.append(f"feedback written anew, for their points or comments have changed: {_few(report.renewed)}")
+    if report.kept:
+        lines.append(f"edited by hand, and so left as they are: {_few(report.kept)}; --force overwrites them")
     if report.late:
         lines.append(f"handed in after the deadline: {_few(report.late)}")
     lines += [f"left out: {line}" for line in report.left_out]

@@ -1,8 +1,9 @@
 """What a notebook holds, read without trust: its cells, and which cell answers which question."""
 
+import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,9 @@ def extract(book: Official, cells: Sequence[Found]) -> Extract:
     found = Extract()
     used: set[int] = set()
     solutions: set[int] = set()
+    names = functools.cache(lambda index: set(assigned(plain_source(cells[index].source))))
     for slot in book.slots:
-        index = _find(slot, cells, used, found.notes)
+        index = _find(slot, cells, used, found.notes, names)
         if index is None:
             found.notes.append(f"the cell {slot.name} is missing: nothing defines {' or '.join(slot.defines)}"
                                if slot.is_code else f"the cell {slot.name} is missing")  # fmt: skip
@@ -145,7 +147,10 @@ def extract(book: Official, cells: Sequence[Found]) -> Extract:
     return found
 
 
-def _find(slot: Slot, cells: Sequence[Found], used: set[int], notes: list[str]) -> int | None:
+def _find(
+    slot: Slot, cells: Sequence[Found], used: set[int], notes: list[str], names: Callable[[int], set[str]]
+) -> int | None:
+    """Where the answer to a slot stands; `names` gives what a cell defines, by its place."""
     named = [i for i, cell in enumerate(cells) if cell.name == slot.name and i not in used]
     if not slot.is_code:
         if len(named) > 1:
@@ -154,7 +159,9 @@ def _find(slot: Slot, cells: Sequence[Found], used: set[int], notes: list[str]) 
             )
             named = [i for i in named if cells[i].source.strip() != slot.stub.strip()] or named
         return named[-1] if named else None
-    defining = [i for i, cell in enumerate(cells) if i not in used and _defines(slot, cell)]
+    # prose may quote code
+    code = [i for i, cell in enumerate(cells) if i not in used and (cell.kind != "markdown" or cell.name == slot.name)]
+    defining = [i for i in code if slot.defines and names(i).issuperset(slot.defines)]
     written = [i for i in defining if not _unwritten(slot, cells[i])]
     own = [i for i in written if i in named]
     if len(named) > 1:
@@ -165,13 +172,6 @@ def _find(slot: Slot, cells: Sequence[Found], used: set[int], notes: list[str]) 
     if index is not None and index not in named:
         notes.append(f"{' and '.join(slot.defines)} was found in another cell than {slot.name}")
     return index
-
-
-def _defines(slot: Slot, cell: Found) -> bool:
-    if cell.kind == "markdown" and cell.name != slot.name:
-        return False  # prose may quote code
-    names = assigned(plain_source(cell.source))
-    return bool(slot.defines) and all(name in names for name in slot.defines)
 
 
 def _unwritten(slot: Slot, cell: Found) -> bool:

@@ -1,4 +1,4 @@
-"""nbgrader's side: assignments, grades and feedback, from notebooks whose outputs the grader wrote. Nothing is run here."""
+"""nbgrader's side: assignments and grades, from notebooks whose outputs the grader wrote. Nothing is run here."""
 
 import contextlib
 import csv
@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from course_utils.grading.official import HIDDEN, Chapter, source_of
+from course_utils.grading.feedback import Feedback
+from course_utils.grading.official import Chapter, source_of
 from course_utils.grading.quiet import quietly
 from course_utils.training.checkpoints import write_atomically
 
@@ -98,7 +99,7 @@ class Gradebook:
             GradebookFailed: if nbgrader refuses.
         """
         from nbgrader.converters import Autograde
-        from nbgrader.preprocessors import ClearOutput, Execute, IgnorePattern
+        from nbgrader.preprocessors import CheckCellMetadata, ClearOutput, Execute, IgnorePattern
 
         before = self._answers_with_points(student, chapter)
         folder = self.root / "answers" / student / chapter
@@ -110,37 +111,42 @@ class Gradebook:
         config.Autograde.force = True
         with self._quiet(f"the answers of {student} to {chapter}") as options, _importable(self.root):
             converter = Autograde(config=config, **options(config))
-            own = (ClearOutput, Execute, IgnorePattern)
+            # the outputs are the grader's, and the metadata the course's, which `assign` has checked
+            own = (ClearOutput, Execute, IgnorePattern, CheckCellMetadata)
             converter.sanitize_preprocessors = [s for s in converter.sanitize_preprocessors if s not in own]
             converter.autograde_preprocessors = [s for s in converter.autograde_preprocessors if s not in own]
             converter.start()
         self._keep_points(student, chapter, before)
 
-    def write_feedback(self, student: str, chapter: Chapter) -> Path:
-        """Write one HTML page a notebook for the student: hidden tests by what they test, never their source.
+    def feedback(self, student: str, chapter: str) -> Feedback:
+        """What one student's pages have to show."""
+        folder = self.root / "autograded" / student / chapter
+        notebooks = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.ipynb"))}
+        (marks,) = self.marks([(student, chapter)])
+        return Feedback(student, chapter, notebooks, marks)
+
+    def marks(self, submissions: Sequence[tuple[str, str]]) -> list[dict[str, Any] | None]:
+        """The points and comments of submissions (student and chapter each) by notebook, as they are now; None for one that is not there."""
+        if not submissions or not (self.root / "gradebook.db").exists():
+            return [None] * len(submissions)
+        with self._open() as gradebook:
+            return [_marks(gradebook, student, chapter) for student, chapter in submissions]
+
+    def renew_penalty(self, student: str, chapter: str) -> None:
+        """Let nbgrader set the penalty for a late submission again, for the points that it has now.
 
         Raises:
             GradebookFailed: if nbgrader refuses.
         """
-        from nbgrader.converters import GenerateFeedback
-        from nbgrader.preprocessors import NbGraderPreprocessor
+        from nbformat.v4 import new_notebook
+        from nbgrader.preprocessors import AssignLatePenalties
 
-        hidden = {question.name: question.hidden for book in chapter.notebooks for question in book.questions}
-
-        class DescribeHiddenTests(NbGraderPreprocessor):
-            def preprocess_cell(self, cell: Any, resources: Any, index: int) -> Any:
-                name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-                words = "".join(f"#   - {word}\n" for word in hidden.get(name, ()))
-                cell.source = HIDDEN.sub(lambda _: f"# Hidden tests, on other numbers:\n{words}", cell.source)
-                return cell, resources
-
-        config = self._config(chapter.name, student)
-        config.GenerateFeedback.force = True
-        with self._quiet(f"the feedback for {student} on {chapter.name}") as options:
-            converter = GenerateFeedback(config=config, **options(config))
-            converter.preprocessors = [DescribeHiddenTests, *converter.preprocessors]
-            converter.start()
-        return self.root / "feedback" / student / chapter.name
+        with self._quiet(f"the penalty of {student} in {chapter}") as options, _importable(self.root):
+            config = self._config(chapter, student)
+            step = AssignLatePenalties(config=config, log=options(config)["log"])
+            names = {"student": student, "assignment": chapter, "db_url": self.database}
+            for path in (self.root / "autograded" / student / chapter).glob("*.ipynb"):
+                step.preprocess(new_notebook(), {"nbgrader": names | {"notebook": path.stem}})
 
     def rows(self) -> list[dict[str, Any]]:
         """What every student has in every chapter, points that a person gave included."""
@@ -244,6 +250,24 @@ def _ask_alembic_once() -> None:
     finally:
         os.environ["PATH"] = folders
     api.get_alembic_version = lambda: answer
+
+
+def _marks(gradebook: Any, student: str, chapter: str) -> dict[str, Any] | None:
+    from nbgrader.api import MissingEntry
+
+    try:
+        submission = gradebook.find_submission(chapter, student)
+    except MissingEntry:
+        return None
+    found = {}
+    for book in submission.notebooks:
+        cells: dict[str, dict[str, Any]] = {one.name: {"comment": one.comment} for one in book.comments}
+        for grade in book.grades:
+            cells.setdefault(grade.name, {}).update(score=grade.score, points=grade.max_score)
+        penalty = book.late_submission_penalty or 0.0
+        score = {"score": book.score - penalty, "max_score": book.max_score, "late_penalty": penalty}
+        found[book.name] = score | {"cells": cells}
+    return found
 
 
 def _texts(content: str) -> dict[str, str]:

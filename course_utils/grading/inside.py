@@ -135,7 +135,7 @@ def _import_course(sources: dict[str, str], checks: Sequence[str], preload: Sequ
 
     finder = _Sources(sources)
     sys.meta_path.insert(0, finder)
-    for module in [*checks, *(name.removesuffix(".__init__") for name in sources)]:
+    for module in ["course_utils.checks.worker", *checks, *(name.removesuffix(".__init__") for name in sources)]:
         importlib.import_module(module)
     for module in preload:
         with contextlib.suppress(Exception):  # what a notebook imports may be missing: then it is missing there, too

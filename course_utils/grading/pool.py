@@ -1,4 +1,4 @@
-"""Grade many submissions: over the cores of this machine, or over machines with dask. One that fails stops no other."""
+"""Grade many submissions and render their pages: over the cores of this machine, or over machines with dask. One that fails stops no other."""
 
 import atexit
 import contextlib
@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from course_utils.grading.feedback import SECONDS, Feedback, render
 from course_utils.grading.official import Chapter
 from course_utils.grading.sandbox import Limits
 
@@ -43,17 +44,20 @@ class Setup:
         return (self.unsafe, self.limits, tuple((name, chapter.version) for name, chapter in self.chapters.items()))
 
 
-Outcome = Any  # a grader.Result, or the exception that kept a submission from being graded
+Task = Job | Feedback
+Outcome = Any  # a grader.Result of a job, pages by name of feedback, or the exception that kept them from being made
 
 _lock = threading.Lock()  # a dask worker may have threads; what a test prints is caught for the whole process
 _state: dict[str, Any] = {}
 
 
-def run_job(setup: Setup, job: Job) -> Any:
-    """Grade one submission in this process, in the sandbox that it keeps."""
-    from course_utils.grading.grader import grade
-
+def run_job(setup: Setup, job: Task) -> Any:
+    """Grade one submission in this process, in the sandbox that it keeps; or render its pages."""
     with _lock:
+        if isinstance(job, Feedback):
+            return render(setup.chapters[job.chapter], job)
+        from course_utils.grading.grader import grade
+
         if _state.get("key") != setup.key:
             _forget()
             _state.update(key=setup.key, child=_child(setup))
@@ -89,12 +93,16 @@ def _forget() -> None:
     _state.clear()
 
 
-def run_here(setup: Setup, jobs: Iterable[Job], workers: int) -> Iterator[tuple[Job, Outcome]]:
-    """Grade `jobs` in `workers` processes, in the order in which they get done. Few are held in memory at a time."""
+def run_here(setup: Setup, jobs: Iterable[Task | None], workers: int) -> Iterator[tuple[Task, Outcome]]:
+    """Carry out `jobs` in `workers` processes, in the order in which they get done. Few are held in memory at a time.
+
+    Args:
+        jobs: what to do; None says that there is nothing just now, and perhaps more after the next outcome.
+    """
     jobs = iter(jobs)
-    suspects: deque[Job] = deque()
+    suspects: deque[Task] = deque()
     pool = _pool(workers)
-    running: dict[Future, Job] = {}
+    running: dict[Future, Task] = {}
     try:
         while True:
             while len(running) < workers + 1 and (job := next(jobs, None)) is not None:
@@ -104,7 +112,7 @@ def run_here(setup: Setup, jobs: Iterable[Job], workers: int) -> Iterator[tuple[
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 job = running.pop(future)
-                outcome = _outcome(future)
+                outcome = _outcome(future, job)
                 if isinstance(outcome, BrokenProcessPool):
                     suspects.append(job)
                 else:
@@ -116,7 +124,7 @@ def run_here(setup: Setup, jobs: Iterable[Job], workers: int) -> Iterator[tuple[
                 while suspects:
                     pool = _pool(1)
                     job = suspects.popleft()
-                    outcome = _outcome(pool.submit(run_job, setup, job))
+                    outcome = _outcome(pool.submit(run_job, setup, job), job)
                     pool.shutdown(wait=False, cancel_futures=True)
                     yield job, outcome
                 pool = _pool(workers)
@@ -128,23 +136,27 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
 
-def _outcome(future: Future) -> Outcome:
+def _outcome(future: Future, job: Task) -> Outcome:
     try:
         return future.result()
     except BrokenProcessPool:
+        if isinstance(job, Feedback):
+            return BrokenProcessPool(
+                f"it has its points, but no feedback: the pages took more than {SECONDS:.0f} seconds of CPU, or too much memory"
+            )
         return BrokenProcessPool("the grading process itself died over it: too much memory?")
     except Exception as error:
         return error
 
 
-def run_on_dask(setup: Setup, jobs: Iterable[Job], address: str) -> Iterator[tuple[Job, Outcome]]:
+def run_on_dask(setup: Setup, jobs: Iterable[Task | None], address: str) -> Iterator[tuple[Task, Outcome]]:
     """The same on the workers of a dask scheduler, each of which needs this course and bubblewrap."""
     from distributed import Client, as_completed
 
     jobs = iter(jobs)
     with Client(address) as client:
         shared = client.scatter(setup, broadcast=True)
-        running: dict[str, Job] = {}
+        running: dict[str, Task] = {}
         results = as_completed()
 
         def submit() -> None:

@@ -1,21 +1,25 @@
 """Grade the submissions of a term: what there is, what is done already, what came of it. Resumes, and overwrites nothing unasked."""
 
+import itertools
 import json
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from course_utils.grading import files, pool, similarity
-from course_utils.grading.gradebook import Gradebook, table
+from course_utils.grading.feedback import Feedback
+from course_utils.grading.gradebook import Gradebook, GradebookFailed, table
 from course_utils.grading.official import Chapter
 from course_utils.training.checkpoints import write_atomically
 from course_utils.training.sources import digest
 
 STUDENT = re.compile(r"[\w.@+-]([\w.@+ -]{0,98}[\w.@+-])?")
 SORTS = "`course collect` sorts such files"
+RENEWED = "being written"  # in place of the marks in a record: a page that differs from it was not edited by hand
 OWN = ("answers", "autograded", "feedback", "records", "release", "source")  # folders that grading writes to
 
 
@@ -34,11 +38,12 @@ class Report:
 
     graded: list[dict[str, Any]] = field(default_factory=list)
     before: int = 0
+    renewed: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    kept_tables: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
 
 
@@ -135,29 +140,66 @@ def grade_term(
     found, left_out = find_submissions(submissions, list(chapters), known)
     report = Report(left_out=left_out)
     gradebook = Gradebook(results)
-    todo = [one for one in found if _is_due(one, chapters[one.chapter], results, force, report)]
-    used = {name: chapters[name] for name in dict.fromkeys(one.chapter for one in todo)}
-    for chapter in used.values():
-        gradebook.assign(chapter)
+    before: list[Submission] = []
+    todo = [one for one in found if _is_due(one, chapters[one.chapter], results, force, report, before)]
+    renewed = list(_with_new_marks(gradebook, before, report))
+    used = {name: chapters[name] for name in dict.fromkeys(one.chapter for one in todo + renewed)}
+    for chapter in dict.fromkeys(one.chapter for one in todo):
+        gradebook.assign(chapters[chapter])
     setup = pool.Setup(used, unsafe)
-    jobs = map(_job, todo)
-    outcomes = pool.run_on_dask(setup, jobs, dask) if dask else pool.run_here(setup, jobs, workers)
-    folders = {(one.student, one.chapter): one.folder for one in todo}
-    for job, outcome in progress(outcomes, len(todo)) if todo else ():
-        name = f"{job.student}/{job.chapter}"
+
+    def run(jobs: Iterator[pool.Task | None]) -> Iterator[tuple[pool.Task, pool.Outcome]]:
+        return pool.run_on_dask(setup, jobs, dask) if dask else pool.run_here(setup, jobs, workers)
+
+    done = _carry_out(gradebook, chapters, todo, renewed, run)
+    for name, outcome in progress(done, len(todo + renewed)) if todo or renewed else ():
         if isinstance(outcome, BaseException):
             report.failed.append(f"{name}: {str(outcome) or type(outcome).__name__}")
-            continue
-        try:
-            _keep(gradebook, chapters[job.chapter], outcome, job, folders[job.student, job.chapter])
-        except Exception as error:  # whatever it is, it stops no other
-            report.failed.append(f"{name}: {error if str(error) else type(error).__name__}")
-            continue
-        notes = len(outcome.notes) + sum(len(book.notes) for book in outcome.books)
-        row = {"student": job.student, "chapter": job.chapter, "by tests": outcome.score}
-        report.graded.append(row | {"seconds": round(outcome.seconds, 1), "notes": notes})
+        elif outcome is None:
+            report.renewed.append(name)
+        else:
+            report.graded.append(outcome)
     write_tables(gradebook, chapters, force, report)
     return report
+
+
+def _carry_out(
+    gradebook: Gradebook,
+    chapters: Mapping[str, Chapter],
+    todo: Sequence[Submission],
+    renewed: Sequence[Submission],
+    run: Callable[[Iterator[pool.Task | None]], Iterator[tuple[pool.Task, pool.Outcome]]],
+) -> Iterator[tuple[str, dict[str, Any] | BaseException | None]]:
+    """Grade `todo` and render the pages of both: each submission's name as it is done with, and its row, its failure, or None if `renewed`.
+
+    Only the gradebook and the files are written in this process; what a graded submission's pages show is known once it is in there.
+    """
+    folders = {(one.student, one.chapter): one.folder for one in todo}
+    first = itertools.chain((gradebook.feedback(one.student, one.chapter) for one in renewed), map(_job, todo))
+    pages: deque[Feedback] = deque()
+    entered: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {}
+
+    def jobs() -> Iterator[pool.Task | None]:
+        while True:
+            yield pages.popleft() if pages else next(first, None)
+
+    for job, outcome in run(jobs()):
+        key, name = (job.student, job.chapter), f"{job.student}/{job.chapter}"
+        if isinstance(outcome, BaseException):
+            entered.pop(key, None)
+            yield name, outcome
+            continue
+        try:
+            if isinstance(job, pool.Job):
+                entered[key] = _enter(gradebook, chapters[job.chapter], outcome, job, folders[key])
+                pages.append(gradebook.feedback(*key))
+                continue
+            told, row = entered.pop(key, (None, None))
+            _hand_back(gradebook.root, job, outcome, told)
+            yield name, row
+        except Exception as error:  # whatever it is, it stops no other
+            entered.pop(key, None)
+            yield name, error
 
 
 def _job(submission: Submission) -> pool.Job:
@@ -174,7 +216,10 @@ def _digest(notebooks: Mapping[str, bytes], beside: Mapping[str, bytes]) -> str:
     return digest(*(part for pair in both for part in pair))
 
 
-def _is_due(submission: Submission, chapter: Chapter, results: Path, force: bool, report: Report) -> bool:
+def _is_due(
+    submission: Submission, chapter: Chapter, results: Path, force: bool, report: Report, before: list[Submission]
+) -> bool:
+    """Whether to grade a submission; to `before` goes one that is graded and has not changed since."""
     if force:
         return True
     name = f"{submission.student}/{submission.chapter}"
@@ -192,23 +237,65 @@ def _is_due(submission: Submission, chapter: Chapter, results: Path, force: bool
     handed = files.read_files(submission.folder)
     if told["digest"] != _digest(handed.notebooks, handed.beside) or told["version"] != chapter.version:
         report.changed.append(name)
+    else:
+        before.append(submission)
     return False
 
 
-def _keep(gradebook: Gradebook, chapter: Chapter, result: Any, job: pool.Job, folder: Path) -> None:
-    """Write all that belongs to one result; the record at the end says that it is whole."""
+def _with_new_marks(gradebook: Gradebook, graded: Sequence[Submission], report: Report) -> Iterator[Submission]:
+    """Those of the graded submissions whose points or comments a person has changed since their pages were written.
+
+    Pages that were edited stay as they are.
+    """
+    found = gradebook.marks([(one.student, one.chapter) for one in graded])
+    for one, marks in zip(graded, found, strict=True):
+        told = _read_record(_record(gradebook.root, one.student, one.chapter))
+        if marks is None or told.get("marks") in (None, Feedback(one.student, one.chapter, {}, marks).digest):
+            continue  # the same, gone from the gradebook, or of an earlier version of the course
+        pages = _pages(gradebook.root, one.student, one.chapter)
+        edited = [path for path in pages if digest(path.read_bytes()) != told["pages"].get(path.stem)]
+        if edited and told["marks"] != RENEWED:
+            report.kept += [path.relative_to(gradebook.root).as_posix() for path in edited]
+            continue
+        try:
+            gradebook.renew_penalty(one.student, one.chapter)
+        except GradebookFailed as error:
+            report.failed.append(f"{one.student}/{one.chapter}: {error}")
+        else:
+            yield one
+
+
+def _enter(
+    gradebook: Gradebook, chapter: Chapter, result: Any, job: pool.Job, folder: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write one result into the gradebook: what its record will hold, and its row in the report."""
     record = _record(gradebook.root, job.student, job.chapter)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"state": "begun"}), encoding="utf-8")
     timestamp = _handed_in(folder, result.notes)
     gradebook.record(job.student, job.chapter, {book.name: book.graded for book in result.books}, timestamp)
-    gradebook.write_feedback(job.student, chapter)
-    told = json.loads(result.to_json()) | {
-        "state": "whole",
-        "digest": _digest(job.files, job.beside),
-        "version": chapter.version,
-    }
-    write_atomically(record, json.dumps(told, indent=1))
+    for path in _pages(gradebook.root, job.student, job.chapter):
+        path.unlink()  # they show what is no more
+    told = json.loads(result.to_json()) | {"digest": _digest(job.files, job.beside), "version": chapter.version}
+    notes = len(result.notes) + sum(len(book.notes) for book in result.books)
+    row = {"student": job.student, "chapter": job.chapter, "by tests": result.score}
+    return told, row | {"seconds": round(result.seconds, 1), "notes": notes}
+
+
+def _hand_back(results: Path, shown: Feedback, pages: Mapping[str, str], told: dict[str, Any] | None) -> None:
+    """Write a submission's pages; its record at the end (`told`, or else the one that is there) says that it is whole."""
+    record = _record(results, shown.student, shown.chapter)
+    if told is None:
+        told = _read_record(record)
+        write_atomically(record, json.dumps(told | {"marks": RENEWED}, indent=1))
+    for name, page in pages.items():
+        write_atomically(results / "feedback" / shown.student / shown.chapter / f"{name}.html", page)
+    written = {"marks": shown.digest, "pages": {name: digest(page) for name, page in pages.items()}}
+    write_atomically(record, json.dumps(told | {"state": "whole"} | written, indent=1))
+
+
+def _pages(results: Path, student: str, chapter: str) -> list[Path]:
+    return sorted((results / "feedback" / student / chapter).glob("*.html"))
 
 
 def _handed_in(folder: Path, notes: list[str]) -> str:
@@ -276,7 +363,7 @@ def write_tables(gradebook: Gradebook, chapters: dict[str, Chapter], force: bool
         path, content = gradebook.root / name, table(rows)
         before = path.read_text(encoding="utf-8") if path.exists() else None
         if before is not None and before != content and digest(before) != written.get(name) and not force:
-            report.kept_tables.append(name)
+            report.kept.append(name)
             continue
         path.write_text(content, encoding="utf-8")
         written[name] = digest(content)

@@ -1,5 +1,7 @@
 """Run every `bench_*.py` of this folder, one after the other, and write what they measured to docs/benchmarks.md.
 
+`run.py grading` runs bench_grading.py alone; the other sections stay as they are.
+
 Each benchmark is a program that measures the course and what one would use instead, in one run and in turns, and
 prints its rows as JSON objects, one a line. The keys become the columns of its table, its docstring the text above.
 """
@@ -53,7 +55,10 @@ def measure(program: Path) -> list[dict]:
     return rows
 
 
-def main() -> int:
+def main(names: list[str]) -> int:
+    programs = {path.stem.removeprefix("bench_"): path for path in sorted(HERE.glob("bench_*.py"))}
+    if unknown := [name for name in names if name not in programs]:
+        raise SystemExit(f"no benchmark is called {unknown[0]}; there are {', '.join(programs)}")
     versions = ", ".join(f"{name} {importlib.metadata.version(name).split('+')[0]}" for name in ("torch", "accelerate"))
     parts = [
         "# Benchmarks",
@@ -61,10 +66,18 @@ def main() -> int:
         "Compare the ratios; times differ from machine to machine.",
         f"Python {platform.python_version()}, {versions}, {platform.system()} on {platform.machine()}, {os.cpu_count()} cores.",
     ]
-    for program in sorted(HERE.glob("bench_*.py")):
+    head, *before = TABLE.read_text(encoding="utf-8").strip().split("\n\n## ") if names else [""]
+    if names and head != "\n\n".join(parts):
+        raise SystemExit("the other sections were measured on another machine or with other versions: run them all")
+    sections = {section.partition("\n")[0]: section for section in before}
+    for name, program in programs.items():
         title, _, text = ast.get_docstring(ast.parse(program.read_text(encoding="utf-8"))).partition("\n")
+        title = title.rstrip(".")
+        if names and name not in names:
+            parts += [f"## {sections[title]}"] if title in sections else []
+            continue
         rows = measure(program)
-        parts += [f"## {title.rstrip('.')}", *([text.strip()] if text.strip() else []), table(rows)]
+        parts += [f"## {title}", *([text.strip()] if text.strip() else []), table(rows)]
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     TABLE.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
     print(f"written to {TABLE}")
@@ -72,4 +85,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
