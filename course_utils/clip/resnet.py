@@ -8,8 +8,9 @@ map becomes a vector by attention: with the tokens x_1 ... x_n of its places and
 
 so the network itself says which places matter, where an average would take them all alike.
 
-Papers: He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016, figure 5. He et al., "Bag of tricks for image classification",
-CVPR 2019 (ResNet-D). Zhang, "Making convolutional networks shift-invariant again", ICML 2019. Radford et al., ICML 2021, section 2.4.
+Papers: He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016, figure 5. He et al., "Bag of tricks for image
+classification", CVPR 2019 (ResNet-D). Zhang, "Making convolutional networks shift-invariant again", ICML 2019. Radford et al., ICML 2021, section
+2.4.
 """
 
 from typing import TYPE_CHECKING
