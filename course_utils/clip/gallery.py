@@ -246,7 +246,7 @@ def _recipe(kind: str, count: int, dim: int) -> str:
             f"product quantisation needs at least {CODES} vectors, and a dimension that {PART} divides: "
             f"got {count} of {dim} numbers; take kind='exact'"
         )
-    codes = f"PQ{dim // PART}x8"
+    codes = f"PQ{dim // PART}x8np"  # "np": not arranged so that codes can be compared by bits, which takes long and is not used
     return {
         "exact": "Flat",
         "ivf": f"IVF{lists},Flat",
