@@ -87,6 +87,13 @@ def folder_gallery(folder: Path | str) -> Gallery:
     return Gallery(tuple(map(str, files)), lambda index: Image.open(files[index]))
 
 
+def file_gallery(file: Path | str) -> Gallery:
+    """A single picture. Raises FileNotFoundError if there is no such file."""
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"there is no file {file}")
+    return Gallery((str(file),), lambda index: Image.open(file))
+
+
 def dataset_gallery(name: str, split: str = "train") -> Gallery:
     """The pictures of a data set of the Hugging Face hub, or of a folder in its layout; their names are "NAME[ROW]".
 
