@@ -71,7 +71,8 @@ def _zero_shot_verdict(rows: list[Row]) -> Verdict:
     numbers = ", ".join(f"{few} labels {said(values)}" for few, values in probe.items())
     why = (
         f"Of scenes of one object the zero-shot classifier names {ours:.2f} rightly among {CLASSES} classes (chance {1 / CLASSES:.2f}), and "
-        f"{unseen:.2f} of those whose pair of shape and colour no training scene has. A linear probe on the same vectors, by labels a class: {numbers}."
+        f"{unseen:.2f} of those whose pair of shape and colour no training scene has. A linear probe on the same vectors, by labels a class: "
+        f"{numbers}."
     )
     if ours >= 0.5 and beaten:
         return Verdict(
