@@ -102,7 +102,12 @@ def test_the_authors_own_vocabulary():
     ours, peer = CLIPTokenizer.from_hub(path, THEIRS), open_clip.tokenizer.SimpleTokenizer(str(path))
     assert len(ours) == 49408 and len(ours.merges) == NUM_MERGES and (ours.start, ours.end) == (49406, 49407)
     assert ours.vocabulary() == peer.encoder
-    texts = Documents("test").texts[:20] + ["a diagram", "A red ring, left of a star", "naïve façade – 日本語 🙂"]
+    texts = Documents("test").texts[:20] + [
+        "a diagram",
+        "A red ring, left of a star",
+        "naïve façade – 日本語 🙂",
+        "12 photos of 2021",
+    ]
     assert ours(texts).equal(peer(texts))
 
 

@@ -78,10 +78,10 @@ def test_kmeans_by_hand():
 
 def test_a_centre_without_vectors_begins_anew():
     """Of three centres two begin at the same point: one of them must move away."""
-    points = torch.tensor([[0.0, 0.0]] * 5 + [[9.0, 0.0]] * 5 + [[0.0, 9.0]])
+    points = torch.tensor([[3.0, 3.0]] * 5 + [[9.0, 3.0]] * 5 + [[3.0, 9.0]])
     for seed in range(5):
         centres = kmeans(points, 3, runtime.generator(seed))
-        assert sorted(centres.tolist()) == [[0.0, 0.0], [0.0, 9.0], [9.0, 0.0]]
+        assert sorted(centres.tolist()) == [[3.0, 3.0], [3.0, 9.0], [9.0, 3.0]]
 
 
 def test_spherical_centres_are_unit_vectors_and_draws_are_a_function_of_the_generator():
