@@ -33,12 +33,16 @@ def build(kind: str, quick: bool = True) -> tuple[open_clip.CLIP, dict]:
     with torch.no_grad():
         for parameter in peer.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
-        for name, buffer in peer.named_buffers():
-            if "running_var" in name:
-                buffer.copy_(torch.rand_like(buffer) + 0.5)
-            elif "running_mean" in name:  # not far from 0: below it the network would be dead, and agree with anything
-                buffer.copy_(0.1 * torch.randn_like(buffer))
-    return peer, config
+        if (
+            kind == "resnet"
+        ):  # statistics of a batch: with others the signal would die on its way, and dead networks agree with anything
+            norms = [module for module in peer.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+            for norm in norms:
+                norm.momentum = 1.0
+            peer.train().encode_image(batch(kind)[1])
+            for norm in norms:
+                norm.momentum = 0.1
+    return peer.eval(), config
 
 
 def saved(peer: open_clip.CLIP, config: dict, folder: Path) -> Path:
@@ -58,7 +62,10 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 def batch(kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pictures as ours and as the peer sees them, and texts that end at different places, padded with 0."""
     size = VISION[kind]["image_size"]
-    images = layers.draw_uniform((4, 3, size, size), runtime.generator(0)) * 2 - 1
+    squares = (
+        layers.draw_uniform((4, 3, 4, 4), runtime.generator(0)) * 2 - 1
+    )  # large, so that pictures differ after pooling too
+    images = squares.repeat_interleave(size // 4, 2).repeat_interleave(size // 4, 3)
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     texts = layers.draw_integers(3, 98, (4, 16), runtime.generator(1))
     for row, end in enumerate((15, 5, 3, 7)):
