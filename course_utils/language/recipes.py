@@ -224,7 +224,7 @@ GPT_SCENES = Recipe(
     chance=_captions_chance,
     ceiling=_captions_ceiling,
     minutes=30,
-    about="Captions of all kinds, of no picture: form without content. `grammatical` is the share of captions drawn from it that the grammar accepts. "
+    about="Captions of all kinds, of no picture: form without content. `grammatical`: the share of captions drawn from it that the grammar accepts. "
     "Chance draws them from a model that counts which word follows which two, and its perplexity is that of the frequencies of words.",
 )
 
