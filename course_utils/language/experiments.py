@@ -558,10 +558,10 @@ def _compute_verdict(rows: list[Row]) -> Verdict:
     decoders = {name: ratio for name, ratio in ratios.items() if not name.startswith("T5")}
     both = {name: ratio / 2 for name, ratio in ratios.items() if name.startswith("T5")}
     off = [f"{name} ({ratio:.2f})" for name, ratio in (decoders | both).items() if abs(ratio - 1) > CLOSE]
+    low, high, low_t5, high_t5 = (of(found.values()) for found in (decoders, both) for of in (min, max))
     why = (
-        f"6 N D as a share of the published compute, with N counted in our own models: {min(decoders.values()):.2f} to "
-        f"{max(decoders.values()):.2f} for BERT and GPT-3; half of it, since each token meets one of the two stacks, {min(both.values()):.2f} to {max(both.values()):.2f} for T5. "
-        f"More than a tenth off: {', '.join(off) or 'none'}."
+        f"6 N D as a share of the published compute, with N counted in our own models: {low:.2f} to {high:.2f} for BERT and GPT-3; half of it, "
+        f"since each token meets one of the two stacks, {low_t5:.2f} to {high_t5:.2f} for T5. More than a tenth off: {', '.join(off) or 'none'}."
     )
     if not off:
         return Verdict("holds here", why)
