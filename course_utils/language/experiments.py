@@ -326,7 +326,7 @@ def filled(name: str, model: nn.Module, batch: dict[str, Tensor], places: Tensor
     return model(ids)[rows, places - 1].argmax(dim=1).cpu()
 
 
-def _objectives_run(model: str, seed: int) -> dict[str, float | None]:
+def _objectives_run(model: str, seed: int) -> dict[str, float]:
     runtime.seed_everything(seed)
     network = objective_model(model)
     steps = scale(smoke=2, cpu=800, gpu=5_000)
@@ -337,12 +337,8 @@ def _objectives_run(model: str, seed: int) -> dict[str, float | None]:
     right = filled(model, network, batch, places) == ids[torch.arange(len(ids)), places]
     real = mask[:, 1:].sum().item() / len(ids)
     taught = {"BERT": 0.15 * (real - 1), "T5": 3.0}.get(model, real)
-    return {
-        "parameters": count(network),
-        "filled": right.double().mean().item(),
-        "tokens_taught": taught,
-        "perplexity": perplexity(network, ids, mask) if model in LEFT_TO_RIGHT else None,
-    }
+    measured = {"parameters": count(network), "filled": right.double().mean().item(), "tokens_taught": taught}
+    return measured | ({"perplexity": perplexity(network, ids, mask)} if model in LEFT_TO_RIGHT else {})
 
 
 def _objectives_verdict(rows: list[Row]) -> Verdict:

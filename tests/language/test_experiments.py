@@ -51,13 +51,8 @@ def few_shot_rows(**gain: float) -> list[dict]:
 
 def objective_rows(**right: float) -> list[dict]:
     def measured(cell):
-        left = cell["model"] in experiments.LEFT_TO_RIGHT
-        return {
-            "parameters": 9,
-            "filled": right.get(cell["model"], 0.5),
-            "tokens_taught": 9.0,
-            "perplexity": 3.0 if left else None,
-        }
+        found = {"parameters": 9, "filled": right.get(cell["model"], 0.5), "tokens_taught": 9.0}
+        return found | ({"perplexity": 3.0} if cell["model"] in experiments.LEFT_TO_RIGHT else {})
 
     return rows(experiments.OBJECTIVES, measured)
 
