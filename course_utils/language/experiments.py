@@ -92,7 +92,7 @@ def text_model(architecture: str) -> nn.Module:
     """A language model of documents, a transformer or an LSTM."""
     if architecture == "transformer":
         return GPT2(GPT2Config(DOCS_VOCABULARY, 128, WIDTH, DEPTH, HEADS))
-    return LSTM(LSTMConfig(DOCS_VOCABULARY, 112, 2))
+    return LSTM(LSTMConfig(DOCS_VOCABULARY, 102, 2))
 
 
 def train_classifier(model: nn.Module, batches: object, steps: int, seed: int) -> None:

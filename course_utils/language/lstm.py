@@ -55,14 +55,17 @@ class LSTM(nn.Module, HubModel, coders=config_coders(LSTMConfig)):
         features, _ = self.lstm(self.tokens(input_ids))
         return F.linear(features, self.tokens.weight)  # the table of tokens serves twice, as in GPT-2
 
-    def loss(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def loss(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """-log p(token | tokens before it) in nats, a mean over all real tokens but the first of each text: a scalar.
 
         Args:
             attention_mask: (batch, n) bool, True at real tokens; padding comes last.
+            labels: (batch, n) int64, the tokens to predict, in the same places as in `input_ids`; -100 where nothing is to be
+                predicted. By default the real tokens of `input_ids`.
         """
-        mask = check_mask(attention_mask, *input_ids.shape)
-        labels = input_ids if mask is None else input_ids.masked_fill(~mask, IGNORED)
+        if labels is None:
+            mask = check_mask(attention_mask, *input_ids.shape)
+            labels = input_ids if mask is None else input_ids.masked_fill(~mask, IGNORED)
         # (batch, n - 1, vocab_size) -> (batch * (n - 1), vocab_size)
         logits = self(input_ids)[:, :-1].flatten(0, 1).float()
         return F.cross_entropy(logits, labels[:, 1:].flatten(), ignore_index=IGNORED)
