@@ -350,7 +350,7 @@ multi_head_attention = Check(
 )  # fmt: skip
 
 
-# --- exercise 3: masked language modelling ----------------------------------------------------------------------------
+# --- exercise 4: masked language modelling ----------------------------------------------------------------------------
 
 
 def _corrupt(
@@ -421,7 +421,7 @@ corrupt = Check(
     signature=("input_ids", "noise", "special", "mask_token_id", "vocab_size", "rate"),
     reference=_corrupt,
     holds="chosen tokens, and only they, are asked for; 80 % of them masked, 10 % random, 10 % as they were",
-    look='01_transformers, exercise 3 "Words taken out"',
+    look='01_transformers, exercise 4 "Words taken out"',
     hint="chosen = (noise[0] < rate) & ~special. Where chosen: the mask if noise[1] < 0.8, the id (noise[2] * vocab_size).long() if it is below 0.9, else the token itself. labels = input_ids where chosen, else -100.",
     cases=(
         Case("8 texts of up to 60 tokens, rate 0.15", lambda draw: _sentences(draw, 8, 60, 500, 0.15)),
@@ -541,7 +541,7 @@ corrupt = Check(
 )  # fmt: skip
 
 
-# --- exercise 4: a cache ----------------------------------------------------------------------------------------------
+# --- exercise 5: a cache ----------------------------------------------------------------------------------------------
 
 Three = tuple[Tensor, Tensor, Tensor]
 
@@ -627,7 +627,7 @@ attend_with_cache = Check(
     signature=("tokens", "positions", "to_q", "to_k", "to_v", "cached_keys", "cached_values"),
     reference=_attend_with_cache,
     holds="new tokens at their own places see the old ones and one another, and the cache has grown by them",
-    look='01_transformers, exercise 4 "Read nothing twice"',
+    look='01_transformers, exercise 5 "Read nothing twice"',
     hint="past = cached_keys.shape[1]; tokens + positions[past : past + new]; keys and values behind the cached ones, torch.cat(dim=1); hide torch.ones(new, past + new).triu(past + 1).",
     cases=(
         Case("2 texts, 1 token after 4", lambda draw: _stepping(draw, 2, 4, 1, 6)),
@@ -729,7 +729,7 @@ attend_with_cache = Check(
 )  # fmt: skip
 
 
-# --- exercise 5: byte-pair encoding -----------------------------------------------------------------------------------
+# --- exercise 6: byte-pair encoding -----------------------------------------------------------------------------------
 
 Words = tuple[tuple[int, ...], ...]
 Pair = tuple[int, int]
@@ -884,7 +884,7 @@ merge_step = Check(
     signature=("words", "counts", "new_id"),
     reference=_merge_step,
     holds="the most frequent pair, every word as often as it occurs, merged from the left wherever it stands",
-    look='01_transformers, exercise 5 "One merge"',
+    look='01_transformers, exercise 6 "One merge"',
     hint="Add `count` to frequency[pair] for each pair of neighbours, zip(word, word[1:]); min(frequency, key=lambda pair: (-frequency[pair], pair)). To merge, walk with an index: 2 on after a merge, 1 otherwise.",
     cases=(
         Case("6 words with runs of one token", lambda draw: (_RUNS, (5, 1, 4, 1, 20, 1), 10)),
@@ -981,7 +981,7 @@ merge_step = Check(
 )  # fmt: skip
 
 
-# --- exercise 6: choosing the next token ------------------------------------------------------------------------------
+# --- exercise 3: choosing the next token ------------------------------------------------------------------------------
 
 
 def _next_probabilities(logits: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
@@ -1078,7 +1078,7 @@ next_probabilities = Check(
     signature=("logits", "temperature", "top_k", "top_p"),
     reference=_next_probabilities,
     holds="temperature first, then the k likeliest, then the fewest that hold p, and what is left adds up to 1",
-    look='01_transformers, exercise 6 "What to say next"',
+    look='01_transformers, exercise 3 "What to say next"',
     hint="Divide by the temperature. Hide (minus infinity) logits below the k-th largest, logits.topk(k).values[:, -1:]. Sort what is left; hide a token if those *before* it hold p already, cumsum - probabilities >= p; bring the mask back to the tokens' own places with scatter. Softmax.",
     cases=(
         Case("3 texts, 12 tokens, temperature 0.7 alone", lambda draw: _logits_of(draw, 3, 12, 0.7, 0, 1.0)),
