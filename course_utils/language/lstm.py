@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.hub import HubModel, config_coders
 from course_utils.language.corruption import IGNORED
 from course_utils.layers.attention import check_mask
 from course_utils.layers.embeddings import TokenEmbedding
@@ -36,7 +35,7 @@ class LSTMConfig:
     depth: int = 2
 
 
-class LSTM(nn.Module, HubModel, coders=config_coders(LSTMConfig)):
+class LSTM(nn.Module):
     """Logits of the next token after each token of a text; texts are `input_ids` (batch, n) int64 in [0, vocab_size)."""
 
     def __init__(self, config: LSTMConfig):
