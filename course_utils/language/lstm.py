@@ -36,7 +36,10 @@ class LSTMConfig:
 
 
 class LSTM(nn.Module):
-    """Logits of the next token after each token of a text; texts are `input_ids` (batch, n) int64 in [0, vocab_size)."""
+    """Logits of the next token after each token of a text; texts are `input_ids` (batch, n) int64 in [0, vocab_size).
+
+    For comparison only, and so no model to be published: torch's own LSTM cannot be compiled without a graph break.
+    """
 
     def __init__(self, config: LSTMConfig):
         super().__init__()
