@@ -524,6 +524,7 @@ _HINTS = {
     "Sizes of tensors must match": "torch.cat joins along one dimension, and all others must agree. Print the shapes just before this line.",
     "Dimension out of range": "This tensor has fewer dimensions than the `dim` that you name. Print its shape just before this line.",
     "Given transposed=1, weight of size": "A transposed convolution takes its weight as (in_channels, out_channels, height, width), an ordinary one as (out_channels, in_channels, height, width).",
+    "view size is not compatible": "view() reads numbers in the order of memory, and after transpose() the axes stand in another one: use reshape() or flatten().",
     "is invalid for input of size": "The number of values does not fit the shape that you ask for. Keep the batch: x.flatten(1), x.unflatten(1, ...).",
     "Expected all tensors to be on the same device": "Make new tensors where the arguments are: torch.zeros_like(x), or device=x.device.",
     "positional argument": "Keep the arguments of the exercise, in their order.",

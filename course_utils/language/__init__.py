@@ -4,6 +4,7 @@ from course_utils.language.bert import BERT, BERTConfig
 from course_utils.language.corruption import corrupt_spans, corrupt_tokens
 from course_utils.language.generation import beam_search, generate
 from course_utils.language.gpt2 import GPT2, GPT2Config
+from course_utils.language.lstm import LSTM, LSTMConfig
 from course_utils.language.t5 import T5, T5Config
 from course_utils.language.tokenizer import BytePairTokenizer
 from course_utils.language.vit import ViT, ViTConfig
@@ -14,6 +15,8 @@ __all__ = [
     "BytePairTokenizer",
     "GPT2",
     "GPT2Config",
+    "LSTM",
+    "LSTMConfig",
     "T5",
     "T5Config",
     "ViT",
