@@ -131,15 +131,16 @@ def _steps_verdict(rows: list[Row]) -> Verdict:
         f"{NAMES[name]} {said(values, 1)}, {fmean(values) / whole:.2f} times the whole chain"
         for name, values in few.items()
     )
-    more = "; ".join(
-        f"{NAMES[name]} {' and '.join(said(_of(rows, name, passes, 'judge_frechet'), 1) for passes in MORE)}"
+    more = {
+        name: " and ".join(f"{fmean(_of(rows, name, passes, 'judge_frechet')):.1f}" for passes in MORE)
         for name in ("ancestral", "DDIM")
-    )
+    }
     right = _of(rows, "ancestral", FULL, "class_accuracy")
     why = (
         f"Distance of {SAMPLES} drawn scenes from as many held-out ones (floor {fmean(row['floor'] for row in rows):.1f}): by the whole chain of "
         f"{FULL:,} passes {whole:.1f}; in {FEW} passes {numbers}. Of the class asked for, without guidance: whole chain {fmean(right):.2f}, "
-        f"DDIM in {FEW} passes {said(_of(rows, 'DDIM', FEW, 'class_accuracy'))}. Distance in {MORE[0]} and in {MORE[1]} passes: {more}."
+        f"DDIM in {FEW} passes {said(_of(rows, 'DDIM', FEW, 'class_accuracy'))}. Distance in {MORE[0]} and in {MORE[1]} "
+        f"passes: {'; '.join(f'{NAMES[name]} {values}' for name, values in more.items())}."
     )
     near = [name for name, values in few.items() if fmean(values) <= 1.1 * whole]
     if "DDIM" in near:
