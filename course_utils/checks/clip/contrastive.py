@@ -743,7 +743,10 @@ def _ensemble(
 def _prompts(draw: Draw, classes: int, templates: int, dim: int) -> tuple[Tensor]:
     """Features of prompts, far apart in length; those of a class are alike, and all share a direction."""
     features = draw.normal(classes, 1, dim) + draw.normal(templates, dim) + draw.normal(dim)
-    return (draw.uniform(classes, templates, 1, low=0.3, high=4.0) * (features + 0.5 * draw.normal(classes, templates, dim)),)
+    return (
+        draw.uniform(classes, templates, 1, low=0.3, high=4.0)
+        * (features + 0.5 * draw.normal(classes, templates, dim)),
+    )
 
 
 class_embeddings = Check(
