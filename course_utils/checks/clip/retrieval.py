@@ -220,7 +220,7 @@ recall_at_k = Check(
     look='03_retrieval, exercise 2 "Recall at k"',
     hint="similarities.topk(k).indices are (queries, k); matches.gather(1, indices) says which of these are right; any(dim=1), and the mean of that as float.",
     cases=(
-        Case("6 queries, 20 vectors, k = 6", lambda draw: _table(draw, 6, 20, 6)),
+        Case("6 queries, 24 vectors, k = 6", lambda draw: _table(draw, 6, 24, 6)),
         Case("11 queries, 11 vectors, k = 4", lambda draw: _table(draw, 11, 11, 4)),
         Case("17 queries, 12 vectors, k = 1", lambda draw: _table(draw, 17, 12, 1)),
     ),
