@@ -534,6 +534,21 @@ def _letter_encoder(letters: Tensor) -> Encoder:
     return encode_text
 
 
+def zero_shot(
+    image_features: Tensor, class_names: Sequence[str], template: str, encode_text: Encoder, logit_scale: float
+) -> tuple[Tensor, Tensor]:
+    """The notebook's exercise: probabilities (pictures, classes), and the most probable class of each picture (pictures,)."""
+    texts = _unit(encode_text([template.format(name) for name in class_names]))
+    probabilities = (logit_scale * _unit(image_features) @ texts.T).softmax(1)
+    return probabilities, probabilities.argmax(1)
+
+
+def _zero_shot_by_letters(
+    image_features: Tensor, class_names: Sequence[str], template: str, letters: Tensor, logit_scale: float
+) -> tuple[Tensor, Tensor]:
+    return zero_shot(image_features, class_names, template, _letter_encoder(letters), logit_scale)
+
+
 def _probabilities(logits: Tensor) -> Tensor:
     return logits.softmax(1)
 
@@ -577,7 +592,7 @@ def _gallery(draw: Draw, count: int, names: Sequence[str], template: str, dim: i
 zero_shot_by_letters = Check(
     name="zero_shot_by_letters",
     signature=("image_features", "class_names", "template", "letters", "logit_scale"),
-    reference=_classifying(),
+    reference=_zero_shot_by_letters,
     holds="each picture asked which of the prompts it fits, by cosine",
     look='02_clip, exercise 3 "A classifier made of texts"',
     hint="prompts = [template.format(name) for name in class_names]; both features to length 1; (logit_scale * images @ texts.T).softmax(dim=1), and its argmax(dim=1).",
@@ -597,6 +612,7 @@ zero_shot_by_letters = Check(
         Mistake(
             _classifying(lambda names, template: [template] * len(names)),
             "All classes have the same text, so all are equally probable. template.format(name) puts each class's own name into the {}.",
+            align=lambda value, wrong: (value[0], wrong[1]),  # of equal probabilities any may be called the largest
         ),
         Mistake(
             _classifying(lambda names, template: [template + name for name in names]),

@@ -70,7 +70,7 @@ cosine_search = Check(
     ),
     hidden_cases=(
         Case("1 query, 20 vectors, k = 1", lambda draw: _two_sets(draw, 1, 20, 5, 1)),
-        Case("4 queries, 5 vectors, all of them", lambda draw: _two_sets(draw, 4, 5, 8, 5)),
+        Case("6 queries, 5 vectors, all of them", lambda draw: _two_sets(draw, 6, 5, 8, 5)),
     ),
     mistakes=(
         Mistake(
@@ -118,11 +118,11 @@ cosine_search = Check(
             "These are cosine *distances*, 1 minus the cosine: the order is the same, but the scores asked for are the cosines.",
         ),
         Mistake(
-            _searching(chosen=lambda table, k: tuple(x.T for x in table.topk(min(k, len(table)), dim=0))),
+            _searching(chosen=lambda table, k: tuple(x.T for x in table.topk(k, dim=0))),
             "The vectors search among the queries: the product is the wrong way round, or topk runs along the wrong axis. A row of queries @ gallery.T belongs to a query.",
         ),
         Mistake(
-            _searching(chosen=lambda table, k: tuple(table.topk(min(k, len(table)), dim=0))),
+            _searching(chosen=lambda table, k: tuple(table.topk(k, dim=0))),
             "topk runs over the queries, dim=0: each query searches the gallery, a row of queries @ gallery.T, dim=1.",
         ),
         Mistake(
@@ -138,11 +138,11 @@ cosine_search = Check(
             "The scores are a softmax over the gallery: they would change with every vector that is added. Asked for are the cosines.",
         ),
         Mistake(
-            _searching(chosen=lambda table, k: tuple(table.topk(k + 1))[:2] if k < table.shape[1] else tuple(table.topk(k))),
+            _searching(chosen=lambda table, k: tuple(table.topk(k + 1))),
             "One too many: k results a query.",
         ),
         Mistake(
-            _searching(chosen=lambda table, k: tuple(x[:, 1:] for x in table.topk(min(k + 1, table.shape[1])))),
+            _searching(chosen=lambda table, k: tuple(x[:, 1:] for x in table.topk(k + 1))),
             "You leave the best one out. That is right where the query is itself in the gallery; here it is not.",
         ),
         Mistake(
@@ -534,7 +534,7 @@ kmeans = Check(
             "argmin runs over the vectors: it finds the nearest vector of each centroid. Each *vector* chooses its centroid, dim=1 of (vectors, lists).",
         ),
         Mistake(
-            _grouping(end=lambda vectors, centroids, nearest: (centroids, _squared_distances(vectors, centroids).amin(1))),
+            _grouping(end=lambda vectors, centroids, nearest: (centroids, torch.cdist(vectors, centroids).amin(1))),
             "The second result is how *far* the nearest centroid is: asked for is which it is, argmin.",
         ),
         Mistake(
@@ -901,7 +901,7 @@ pq_encode = Check(
             "The codebooks run backwards: codebooks[i] belongs to part i.",
         ),
         Mistake(
-            _encoding(choose=lambda distances: distances.sum(0).argmin(1).expand(len(distances), -1)),
+            _encoding(near=torch.cdist, choose=lambda distances: distances.sum(0).argmin(1).expand(len(distances), -1)),
             "You add the distances of the parts and choose one code for all: each part has a code of its own, that is what makes 256 ^ parts vectors of so few entries.",
         ),
         Mistake(
