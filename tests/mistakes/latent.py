@@ -469,8 +469,9 @@ return torch.cat([latents, condition], dim=1)
         ),
         (
             _sized("F.interpolate(condition, (h, w), mode='area' if condition.shape[-1] >= w else 'bilinear')"),
-            "Only a condition that is smaller",
+            "You enlarge a smaller condition bilinearly",
         ),
+        (_sized("F.interpolate(condition, (h, w), mode='area').clamp(0, 1)"), "the values are not"),  # in one case only, and not for its size
         (_join("return torch.stack([latents, F.adaptive_avg_pool2d(condition, latents.shape[2:])], dim=1)"), "torch.stack makes a new axis"),
         (_join("return [latents, F.adaptive_avg_pool2d(condition, latents.shape[2:])]"), "as a list"),
     ],
