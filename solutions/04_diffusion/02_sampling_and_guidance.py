@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 90 minutes of work, 40 of them core exercises, 25 optional ones; the code runs in about 2 minutes on a laptop's CPU |
+# | **Time** | 90 minutes of work, 40 of them core exercises, 25 optional ones; the code runs in about 1 minute on a laptop's CPU |
 # | **You need** | notebook 1 of this chapter: $\bar\alpha_t$, the noise that a network sees, the ancestral step; gradients by autograd |
 # | **Builds on** | the ring of chapter 2, notebook 1, as data; nothing that you wrote before |
 # | **Code** | `course_utils/diffusion/samplers.py`, `guidance.py`, `score.py`, `sampling_experiments.py` |

@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 95 minutes of work, 45 of them exercises; the code runs in about 5 minutes on a laptop's CPU |
+# | **Time** | 95 minutes of work, 45 of them exercises; the code runs in about 3 minutes on a laptop's CPU |
 # | **You need** | notebooks 1 and 2 of this chapter (noising, velocity, DDIM); the VAE's KL (chapter 1); a discriminator of patches (chapter 3, notebook 1) |
 # | **Builds on** | ideas of those; nothing that you wrote there is needed here |
 # | **Code** | `course_utils/diffusion/latent_diffusion.py`, `unet.py`, `dit.py`, `course_utils/layers/attention.py` |
@@ -537,7 +537,8 @@ plots.show(
 )
 
 # %% [markdown]
-# The first row is chance: a model that is told nothing. What a row adds to it is what its condition tells; what it leaves open, the noise decides.
+# The first row is chance: a model that is told nothing. What a row adds to it is what its condition tells; what it leaves open, the noise decides. In 500 steps not every network has learned all that it is told. What stands in place is learned at once: the label map says where each pixel of a shape lies, the small picture its colour. The boxes say as much
+# as the map, but what a "heart" looks like has to be learned first; so has what a class looks like, and its colour comes before its shape. Half of the picture tells all if the object stands in it, and little if not.
 #
 # ## The real thing
 #
