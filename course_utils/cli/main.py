@@ -75,6 +75,32 @@ def evaluate(name: Name, quick: bool = False, as_json: Json = False) -> int:
     return trained.evaluate(name, quick, as_json)
 
 
+def search(
+    query: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = None,
+    recipe: str = "clip-scenes",
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 9,
+    out: Path = Path("results.png"),
+    folder: Path | None = None,
+    dataset: str | None = None,
+    image: Path | None = None,
+    as_json: Json = False,
+) -> int:
+    """Find pictures by a text, or by another picture, and write them as one PNG sheet, the best first.
+
+    Args:
+        query: what the pictures shall show, as in "a red circle left of a star".
+        recipe: of the CLIP that reads texts and pictures.
+        k: how many pictures to find.
+        out: file to write.
+        folder: search the pictures in this folder; held-out ones of the recipe's own data unless given.
+        dataset: search the first column of pictures of this data set of the Hugging Face hub, or of a folder in its layout.
+        image: a picture to look for, in place of a text.
+    """
+    from course_utils.cli import searching
+
+    return searching.search(query, recipe, k, out, folder, dataset, image, as_json)
+
+
 def experiment(
     name: OptionalName = None,
     all: bool = False,
@@ -197,6 +223,7 @@ COMMANDS = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "search": search,
     "experiment": experiment,
     "check": check,
     "notebooks": notebooks,

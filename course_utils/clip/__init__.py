@@ -2,5 +2,6 @@
 
 from course_utils.clip.clip import CLIP, CLIPConfig
 from course_utils.clip.losses import info_nce, siglip_loss
+from course_utils.clip.tokenizer import CLIPTokenizer
 
-__all__ = ["CLIP", "CLIPConfig", "info_nce", "siglip_loss"]
+__all__ = ["CLIP", "CLIPConfig", "CLIPTokenizer", "info_nce", "siglip_loss"]

@@ -5,8 +5,8 @@
 Both networks learn together, from nothing but which text came with which picture (`losses.info_nce`). A new classifier then needs no training: its
 classes are texts, "a photo of a dog", and a picture belongs to the nearest.
 
-Here the picture is read by a vision transformer, whose [CLS] token becomes u, and the text by a small GPT-2, which at its end token has seen all
-that came before: that becomes v.
+The picture is read by a vision transformer, whose [CLS] token becomes u, or by a residual network (`resnet`); the text by a small GPT-2, which at its
+end token has seen all that came before: that becomes v.
 
 Paper: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021, sections 2.3 to 2.5.
 """
@@ -21,16 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.clip.losses import info_nce
+from course_utils.clip.open_clip_layout import MEAN, STD, read_open_clip
+from course_utils.clip.resnet import ResNetEncoder
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_transformers, renamed
-from course_utils.layers import check_images
+from course_utils.layers import Standardize, check_images
 from course_utils.layers.attention import check_length
 from course_utils.layers.embeddings import TokenEmbedding
 from course_utils.layers.transformer import PreNormLayer
 
 EPS = 1e-5  # of the layer norms
 LARGEST_SCALE = 100.0
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the authors' pictures in [0, 1]
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class CLIPConfig:
     Attributes:
         in_channels: 1 for grey pictures, 3 for colour.
         image_size, patch_size: height and width of pictures and patches in pixels.
-        image_width, image_depth, image_heads, image_hidden: of the vision transformer: width of a token, layers, heads, width inside of the MLP.
+        image_width, image_depth, image_heads, image_hidden: of the vision transformer: width of a token, layers, heads, width inside of the MLP. Of a
+            residual network: channels of its first convolutions, and heads of its pooling; it has no depth, no hidden and no patch size.
         vocab_size: number of tokens.
         max_positions: longest text.
         text_width, text_depth, text_heads, text_hidden: of the text's transformer.
@@ -48,6 +49,7 @@ class CLIPConfig:
         dim: of the common space.
         activation: a name of `layers.transformer.ACTIVATIONS`.
         image_mean, image_std: of pictures in [0, 1], one for all channels or one each: what the network sees is (x - mean) / std.
+        image_blocks: how many bottlenecks each stage of a residual network has, (3, 4, 6, 3) for RN50; () for a vision transformer.
     """
 
     in_channels: int = 3
@@ -68,6 +70,7 @@ class CLIPConfig:
     activation: str = "quick_gelu"
     image_mean: tuple[float, ...] = (0.5,)
     image_std: tuple[float, ...] = (0.5,)
+    image_blocks: tuple[int, ...] = ()
 
 
 class ImageEncoder(nn.Module):
@@ -79,9 +82,7 @@ class ImageEncoder(nn.Module):
             raise ValueError(f"patches of {config.patch_size} do not divide an image_size of {config.image_size}")
         self.config = config
         width, patch = config.image_width, config.patch_size
-        # [-1, 1] -> [0, 1] -> what the network was trained with
-        for name, values in (("mean", config.image_mean), ("std", config.image_std)):
-            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        self.standardize = Standardize(config.image_mean, config.image_std)
         self.patches = nn.Conv2d(config.in_channels, width, patch, stride=patch, bias=False)
         self.cls = nn.Parameter(width**-0.5 * torch.randn(width))
         self.positions = nn.Embedding((config.image_size // patch) ** 2 + 1, width)
@@ -102,7 +103,7 @@ class ImageEncoder(nn.Module):
             ValueError: if the pictures have another shape than the config says.
         """
         check_images(images, self.config.in_channels, self.config.image_size)
-        patches = self.patches(((images + 1) / 2 - self.mean) / self.std)
+        patches = self.patches(self.standardize(images))
         patches = patches.flatten(2).transpose(1, 2)  # (batch, width, side, side) -> (batch, side * side, width)
         cls = self.cls.to(patches.dtype).expand(len(images), 1, -1)
         tokens = self.norm_in(torch.cat([cls, patches], dim=1) + self.positions.weight)
@@ -156,7 +157,7 @@ class CLIP(nn.Module, HubModel, coders=config_coders(CLIPConfig)):
     def __init__(self, config: CLIPConfig):
         super().__init__()
         self.config = config
-        self.image_encoder = ImageEncoder(config)
+        self.image_encoder = ResNetEncoder(config) if config.image_blocks else ImageEncoder(config)
         self.text_encoder = TextEncoder(config)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
@@ -166,7 +167,7 @@ class CLIP(nn.Module, HubModel, coders=config_coders(CLIPConfig)):
         return self.log_scale.exp().clamp(max=LARGEST_SCALE)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Unit vectors (batch, dim). Errors as for `ImageEncoder.features`."""
+        """Unit vectors (batch, dim). Errors as for `features` of the encoder."""
         return F.normalize(self.image_encoder(images).float(), dim=1)
 
     def encode_text(self, input_ids: Tensor) -> Tensor:
@@ -194,6 +195,20 @@ class CLIP(nn.Module, HubModel, coders=config_coders(CLIPConfig)):
         model = cls(published_config(settings))
         kept = {name: tensor for name, tensor in weights.items() if not name.endswith("position_ids")}
         load_weights(model, renamed(kept, RENAMED), source)
+        return model.eval()
+
+    @classmethod
+    def from_open_clip(cls, source: str | Path) -> Self:
+        """A published CLIP in the layout of open_clip, in evaluation mode: `CLIP.from_open_clip("timm/resnet50_clip.openai")`.
+
+        Pictures are in [-1, 1] as all ours; mean and standard deviation of the file are applied inside.
+
+        Raises:
+            FileNotFoundError, OfflineError, WeightsError: as `open_clip_layout.read_open_clip`.
+        """
+        settings, weights = read_open_clip(source)
+        model = cls(CLIPConfig(**settings))
+        load_weights(model, weights, source)
         return model.eval()
 
 

@@ -132,7 +132,7 @@ class RealImages(Dataset):
         """A batch: `image`, and `label` (batch,) int64 or, for celeba, `attributes` (batch, 40) int64 of 0 and 1."""
         rows = self.table[list(indices)]
         mode = "L" if self.source.channels == 1 else "RGB"
-        pictures = [_pixels(picture.convert(mode), self.size) for picture in rows[self.source.image]]
+        pictures = [central_square(picture.convert(mode), self.size) for picture in rows[self.source.image]]
         batch = {"image": torch.stack(pictures)}
         if self.source.label is None:
             columns = [torch.tensor(rows[attribute], dtype=torch.int64) for attribute in self.attributes]
@@ -204,7 +204,7 @@ class RealPictures(Dataset):
             middle = picture.width // 2
             left = 0 if half == "left" else middle
             picture = picture.crop((left, 0, left + middle, picture.height))
-        return _pixels(picture, self.size)
+        return central_square(picture, self.size)
 
 
 def _opened(file: Path) -> Image.Image:
@@ -212,7 +212,7 @@ def _opened(file: Path) -> Image.Image:
         return picture.convert("RGB")  # some of ImageNet's are grey
 
 
-def _pixels(picture: Image.Image, size: int) -> Tensor:
+def central_square(picture: Image.Image, size: int) -> Tensor:
     """The central square (channels, size, size) of a picture, in [-1, 1]."""
     side = min(picture.size)
     left, top = (picture.width - side) / 2, (picture.height - side) / 2

@@ -14,7 +14,7 @@ ACL 2016; on bytes: Radford et al., "Language models are unsupervised multitask 
 import functools
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -55,6 +55,21 @@ def merge(tokens: Sequence[bytes], pair: Pair) -> list[bytes]:
             merged.append(tokens[place])
             place += 1
     return merged
+
+
+def merge_all(tokens: Sequence[bytes], rank: Mapping[Pair, int]) -> list[bytes]:
+    """`tokens` after all merges: of all pairs that stand side by side, the one learned first is merged everywhere, until there is none.
+
+    Args:
+        rank: the place of each pair in the order in which they were learned.
+    """
+    tokens = list(tokens)
+    while len(tokens) > 1:
+        pair = min(zip(tokens, tokens[1:], strict=False), key=lambda pair: rank.get(pair, len(rank)))
+        if pair not in rank:
+            break
+        tokens = merge(tokens, pair)
+    return tokens
 
 
 def learn_merges(texts: Iterable[str], num_merges: int) -> list[Pair]:
@@ -184,14 +199,7 @@ class BytePairTokenizer:
         return b"".join(pieces).decode("utf-8", errors="replace")
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
-        """Of all pairs that stand side by side, the one learned first is merged everywhere, until there is none."""
-        tokens = [bytes([byte]) for byte in word.encode()]
-        while len(tokens) > 1:
-            pair = min(zip(tokens, tokens[1:], strict=False), key=lambda pair: self.rank.get(pair, len(self.rank)))
-            if pair not in self.rank:
-                break
-            tokens = merge(tokens, pair)
-        return tuple(self.ids[token] for token in tokens)
+        return tuple(self.ids[token] for token in merge_all([bytes([byte]) for byte in word.encode()], self.rank))
 
     def fast(self) -> "tokenizers.Tokenizer":
         """The same tokenizer of the library `tokenizers`, which is written in Rust and takes batches."""

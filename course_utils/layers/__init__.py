@@ -3,6 +3,7 @@
 from course_utils.layers.image_networks import (
     ResidualBlock,
     ResizeConvolution,
+    Standardize,
     check_images,
     check_sides,
     doublings,
@@ -16,6 +17,7 @@ from course_utils.layers.random import draw_integers, draw_normal, draw_uniform
 __all__ = [
     "ResidualBlock",
     "ResizeConvolution",
+    "Standardize",
     "check_images",
     "check_sides",
     "doublings",

@@ -7,6 +7,7 @@ norm (not batch norm) keeps every picture independent of its batch, so training 
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -45,6 +46,22 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.layers(features)
+
+
+class Standardize(nn.Module):
+    """Pictures in [-1, 1] as a published network wants them: brought to [0, 1], then (x - mean) / std; the shape stays.
+
+    Args:
+        mean, std: one number for all channels, or one each.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return ((images + 1) / 2 - self.mean) / self.std
 
 
 def norm(channels: int) -> nn.GroupNorm:

@@ -31,6 +31,7 @@ from course_utils.metrics.readings import (
     scene_accuracy,
     scene_agreement,
 )
+from course_utils.metrics.retrieval import median_rank, ranks, recall_at_k
 
 __all__ = [
     "READABLE",
@@ -50,10 +51,13 @@ __all__ = [
     "halves_distance",
     "high_frequency_energy",
     "kernel_distance",
+    "median_rank",
     "memorisation",
     "nearest_images",
     "precision_recall",
     "psnr",
+    "ranks",
+    "recall_at_k",
     "scene_accuracy",
     "scene_agreement",
     "sharpness",
