@@ -9,6 +9,7 @@ from torch import Tensor
 
 from course_utils.checks.engine import Case, Check, Draw, Mistake
 from course_utils.clip.losses import info_nce
+from course_utils.clip.zero_shot import classify, zero_shot_weights
 
 __all__ = ["attention_pool", "class_embeddings", "contrastive_loss", "linear_probe", "zero_shot_by_letters"]
 
@@ -539,8 +540,8 @@ def zero_shot(
 ) -> tuple[Tensor, Tensor]:
     """The notebook's exercise: probabilities (pictures, classes), and the most probable class of each picture (pictures,)."""
     texts = _unit(encode_text([template.format(name) for name in class_names]))
-    probabilities = (logit_scale * _unit(image_features) @ texts.T).softmax(1)
-    return probabilities, probabilities.argmax(1)
+    images = _unit(image_features)
+    return (logit_scale * images @ texts.T).softmax(1), classify(images, texts)
 
 
 def _zero_shot_by_letters(
@@ -749,6 +750,10 @@ zero_shot_by_letters = Check(
 # --- exercise 4: several prompts a class ------------------------------------------------------------------------------
 
 
+def _class_embeddings(prompt_features: Tensor) -> Tensor:
+    return zero_shot_weights(_unit(prompt_features))
+
+
 def _ensemble(
     before: Change = _unit, joined: Change = lambda features: features.mean(1), after: Change = _unit
 ) -> Callable[[Tensor], Tensor]:
@@ -768,7 +773,7 @@ def _prompts(draw: Draw, classes: int, templates: int, dim: int) -> tuple[Tensor
 class_embeddings = Check(
     name="class_embeddings",
     signature=("prompt_features",),
-    reference=_ensemble(),
+    reference=_class_embeddings,
     holds="every prompt counts alike, and each class is a vector of length 1",
     look='02_clip, exercise 4 "Many prompts, one classifier"',
     hint="F.normalize(..., dim=-1), then the mean over the templates, dim=1, then F.normalize once more.",
