@@ -793,8 +793,6 @@ for _ in range(2000):
 from sklearn.linear_model import LogisticRegression
 probe = LogisticRegression(C=1 / (l2 * len(labels)), max_iter=1000, tol=1e-6).fit(features.numpy(), labels.numpy())
 logits = test_features @ torch.from_numpy(probe.coef_).float().T + torch.from_numpy(probe.intercept_).float()
-if num_classes == 2:
-    logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
 return logits.softmax(dim=1), torch.tensor(probe.score(test_features.numpy(), test_labels.numpy()), dtype=torch.float32)
 """),
     ],

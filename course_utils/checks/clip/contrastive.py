@@ -9,6 +9,7 @@ from torch import Tensor
 
 from course_utils.checks.engine import Case, Check, Draw, Mistake
 from course_utils.clip.losses import info_nce
+from course_utils.clip.zero_shot import classify, zero_shot_weights
 
 __all__ = ["attention_pool", "class_embeddings", "contrastive_loss", "linear_probe", "zero_shot_by_letters"]
 
@@ -539,8 +540,8 @@ def zero_shot(
 ) -> tuple[Tensor, Tensor]:
     """The notebook's exercise: probabilities (pictures, classes), and the most probable class of each picture (pictures,)."""
     texts = _unit(encode_text([template.format(name) for name in class_names]))
-    probabilities = (logit_scale * _unit(image_features) @ texts.T).softmax(1)
-    return probabilities, probabilities.argmax(1)
+    images = _unit(image_features)
+    return (logit_scale * images @ texts.T).softmax(1), classify(images, texts)
 
 
 def _zero_shot_by_letters(
@@ -749,6 +750,10 @@ zero_shot_by_letters = Check(
 # --- exercise 4: several prompts a class ------------------------------------------------------------------------------
 
 
+def _class_embeddings(prompt_features: Tensor) -> Tensor:
+    return zero_shot_weights(_unit(prompt_features))
+
+
 def _ensemble(
     before: Change = _unit, joined: Change = lambda features: features.mean(1), after: Change = _unit
 ) -> Callable[[Tensor], Tensor]:
@@ -768,7 +773,7 @@ def _prompts(draw: Draw, classes: int, templates: int, dim: int) -> tuple[Tensor
 class_embeddings = Check(
     name="class_embeddings",
     signature=("prompt_features",),
-    reference=_ensemble(),
+    reference=_class_embeddings,
     holds="every prompt counts alike, and each class is a vector of length 1",
     look='02_clip, exercise 4 "Many prompts, one classifier"',
     hint="F.normalize(..., dim=-1), then the mean over the templates, dim=1, then F.normalize once more.",
@@ -953,13 +958,16 @@ def _standardised(features: Tensor, by: Tensor) -> Tensor:
 
 
 def _labelled(draw: Draw, count: int, tests: int, dim: int, classes: int, l2: float) -> tuple:
-    """Features of classes that overlap so much that even without a penalty there is one best fit; away from 0, of several widths."""
+    """Features of classes that overlap so much that even without a penalty there is one best fit; away from 0, of several widths.
+
+    Three classes or more: for two, libraries fit one vector, their difference, and shrink that by other numbers.
+    """
     centres, shift, widths = (
         0.7 * draw.normal(classes, dim),
         1.5 * draw.normal(dim),
         draw.uniform(dim, low=0.4, high=1.6),
     )
-    labels = torch.cat([torch.arange(classes).repeat(3), draw.integers(max(2, classes - 1), count - 3 * classes)])
+    labels = torch.cat([torch.arange(classes).repeat(3), draw.integers(classes - 1, count - 3 * classes)])
     test_labels = draw.integers(classes, tests)
     features, test_features = (
         shift + widths * (centres[which] + draw.normal(len(which), dim)) for which in (labels, test_labels)
@@ -978,7 +986,7 @@ linear_probe = Check(
     hint="weight (classes, dim) and bias (classes,), from zero; loss = F.cross_entropy(features @ weight.T + bias, labels) + l2 / 2 * weight.square().sum(); LBFGS until it stands still (max_iter=100, line_search_fn='strong_wolfe'); then test_features. If all of that is so, the least has not been reached: more steps.",
     cases=(
         Case("45 pictures of 3 numbers, 3 classes", lambda draw: _labelled(draw, 45, 15, 3, 3, 0.1)),
-        Case("30 pictures of 2 numbers, 2 classes", lambda draw: _labelled(draw, 30, 12, 2, 2, 0.3)),
+        Case("50 pictures of 2 numbers, 5 classes", lambda draw: _labelled(draw, 50, 12, 2, 5, 0.3)),
     ),
     hidden_cases=(Case("60 pictures of 4 numbers, 4 classes", lambda draw: _labelled(draw, 60, 10, 4, 4, 0.2)),),
     relative=5e-3,  # so that any optimiser is near enough to the one least value

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_utils import metrics
 from course_utils.checks.engine import Case, Check, Draw, Mistake
+from course_utils.clip.retrieval import ProductQuantizer, search
 
 __all__ = ["cosine_search", "kmeans", "pq_distances", "pq_encode", "recall_at_k", "search_lists"]
 
@@ -30,6 +32,10 @@ Two = tuple[Tensor, Tensor]
 
 
 # --- exercise 1: cosine search ----------------------------------------------------------------------------------------
+
+
+def _cosine_search(queries: Tensor, gallery: Tensor, k: int) -> Two:
+    return tuple(search(_unit(queries), _unit(gallery), k))
 
 
 def _cosines(queries: Tensor, gallery: Tensor) -> Tensor:
@@ -60,7 +66,7 @@ def _two_sets(draw: Draw, queries: int, gallery: int, dim: int, k: int) -> tuple
 cosine_search = Check(
     name="cosine_search",
     signature=("queries", "gallery", "k"),
-    reference=_searching(),
+    reference=_cosine_search,
     holds="every query against every vector in one product, the best first",
     look='03_retrieval, exercise 1 "Search is a matrix product"',
     hint="Both to length 1 along dim=1; queries @ gallery.T is (queries, gallery); its topk(k) gives values and indices, the largest first.",
@@ -188,6 +194,10 @@ def _top(table: Tensor, k: int) -> Tensor:
     return table.topk(k).indices
 
 
+def _recall_at_k(similarities: Tensor, matches: Tensor, k: int) -> Tensor:
+    return torch.tensor(metrics.recall_at_k(metrics.ranks(similarities, matches), k))
+
+
 def _measuring(
     hits: Callable[[Tensor, Tensor, int], Tensor] = lambda table, right, k: right.gather(1, _top(table, k)),
     judged: Change = lambda hits: hits.any(1).float().mean(),
@@ -215,7 +225,7 @@ def _table(draw: Draw, queries: int, gallery: int, k: int) -> tuple:
 recall_at_k = Check(
     name="recall_at_k",
     signature=("similarities", "matches", "k"),
-    reference=_measuring(),
+    reference=_recall_at_k,
     holds="the share of queries with something right among the first k",
     look='03_retrieval, exercise 2 "Recall at k"',
     hint="similarities.topk(k).indices are (queries, k); matches.gather(1, indices) says which of these are right; any(dim=1), and the mean of that as float.",
@@ -800,6 +810,10 @@ def _every_other(vectors: Tensor, parts: int) -> Tensor:
     return vectors.unflatten(-1, (-1, parts)).movedim(-1, 0)
 
 
+def _pq_encode(vectors: Tensor, codebooks: Tensor) -> Tensor:
+    return ProductQuantizer(codebooks).encode(vectors)
+
+
 def _encoding(
     parted: Callable[[Tensor, int], Tensor] = _parted,
     near: Callable[[Tensor, Tensor], Tensor] = _squared_distances,
@@ -829,7 +843,7 @@ _SLICES = "part i is the slice from i * dim / parts to (i + 1) * dim / parts, un
 pq_encode = Check(
     name="pq_encode",
     signature=("vectors", "codebooks"),
-    reference=_encoding(),
+    reference=_pq_encode,
     holds="each part of a vector by its own codebook, one byte a part",
     look='03_retrieval, exercise 5 "Vectors in a few bytes"',
     hint="vectors.unflatten(1, (parts, -1)) is (n, parts, width); transpose to (parts, n, width); torch.cdist with the codebooks is (parts, n, codes); argmin, transpose, to(torch.uint8).",
