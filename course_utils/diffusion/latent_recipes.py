@@ -167,7 +167,7 @@ AUTOENCODER_KL_SCENES = Recipe(
     chance=_autoencoder_chance,
     ceiling=_autoencoder_ceiling,
     sample=_autoencoder_sample,
-    minutes=33,
+    minutes=40,
     about="Scenes of 3,072 numbers to latents of 256 and back, by absolute error, a small KL, and a discriminator of patches that is listened to "
     "after 2,500 steps. Reconstructions go through the mean of the latents.",
 )

@@ -375,7 +375,7 @@ def draw(network: nn.Module, layout: Tensor, factor: float, seed: int = 1) -> Te
 drawn = {"yours": draw(model, held_out["layout"], factor), "reference": draw(reference, held_out["layout"], factor)}
 plots.show(
     plots.image_grid({"label map": painted_maps, "yours": drawn["yours"][few], "reference": drawn["reference"][few], "a scene\nbehind it": held_out["image"][few]}, columns=10),
-    alt="Four rows of ten: label maps; pictures by your network, trained for two minutes; by the reference, in nearly the same colours, since both started from the same noise; and the scenes from which the maps were made.",
+    alt="Four rows of ten: label maps; pictures by your network, trained for a minute; by the reference, in nearly the same colours, since both started from the same noise; and the scenes from which the maps were made.",
 )
 
 # %% [markdown]
