@@ -43,6 +43,7 @@ def test_the_card_is_of_this_recipe_and_meets_what_it_says(recipe):
     assert card["parameters"] <= sum(parameter.numel() for parameter in model.parameters())
 
 
+@pytest.mark.timeout(1800)  # a diffusion model draws its samples in many passes, and other tests run beside
 @of(SHIPPED)
 def test_measured_again_the_quick_metrics_are_those_of_the_card(recipe):
     measured = evaluate(recipe, quick=True)

@@ -219,15 +219,7 @@ print(f"256 places look at 7 words: {tuple(own.shape)}, largest difference from 
 assert difference < 1e-4
 
 # %% [markdown]
-# ## Exercise 3 · A training step · *10 minutes, medium, core*
-#
-# The training step of notebook 1, in latents. The network answers with the velocity $v = \sqrt{\bar\alpha_t}\, \epsilon - \sqrt{1 - \bar\alpha_t}\; z_0$, which met the wanted digits best in notebook 1's comparison of answers:
-#
-# 1. encode the pictures, *without a gradient*: the autoencoder is frozen. Multiply by the scale: $z_0$,
-# 2. noise them, each at its time: $z_t = \sqrt{\bar\alpha_t}\; z_0 + \sqrt{1 - \bar\alpha_t}\; \epsilon$,
-# 3. the loss is the mean squared error of the network's answer to $(z_t, t)$.
-#
-# The check can pass you tensors but no networks. So the next cell, which you leave as it is, makes an encoder and a network of weights that come in, and calls your `latent_loss` with them; the check asks that cell's function.
+# (For the check of the next exercise, which can hand out tensors but no networks: *your* `latent_loss` with an encoder and a network that are made of the weights that come in. Leave this cell as it is.)
 
 
 # %%
@@ -247,6 +239,14 @@ def loss_of_two_networks(
 
 
 # %% [markdown]
+# ## Exercise 3 · A training step · *10 minutes, medium, core*
+#
+# The training step of notebook 1, in latents. The network answers with the velocity $v = \sqrt{\bar\alpha_t}\, \epsilon - \sqrt{1 - \bar\alpha_t}\; z_0$, which met the wanted digits best in notebook 1's comparison of answers:
+#
+# 1. encode the pictures, *without a gradient*: the autoencoder is frozen. Multiply by the scale: $z_0$,
+# 2. noise them, each at its time: $z_t = \sqrt{\bar\alpha_t}\; z_0 + \sqrt{1 - \bar\alpha_t}\; \epsilon$,
+# 3. the loss is the mean squared error of the network's answer to $(z_t, t)$.
+#
 # <details><summary>Hint</summary>
 #
 # `with torch.no_grad():` around the first step only. `alphas_cumprod[timesteps].view(-1, 1, 1, 1)` is one number a picture.
