@@ -12,6 +12,7 @@ Paper: Radford et al., "Learning transferable visual models from natural languag
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,6 +31,7 @@ from course_utils.layers.embeddings import TokenEmbedding
 from course_utils.layers.transformer import PreNormLayer
 
 EPS = 1e-5  # of the layer norms
+BATCH = 256  # pictures or texts that are encoded at once, where none of them is trained on
 LARGEST_SCALE = 100.0
 
 
@@ -278,3 +280,15 @@ def published_config(settings: dict[str, Any]) -> CLIPConfig:
         image_mean=MEAN,
         image_std=STD,
     )
+
+
+@torch.inference_mode()
+def embed_images(model: CLIP, images: Callable[[Sequence[int]], Tensor], count: int) -> Tensor:
+    """Unit vectors (count, dim) of pictures on the CPU, encoded a batch at a time.
+
+    Args:
+        images: numbers of pictures -> those pictures (batch, channels, size, size) in [-1, 1].
+    """
+    device = next(model.parameters()).device
+    parts = [range(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
+    return torch.cat([model.encode_image(images(part).to(device)).cpu() for part in parts])

@@ -23,7 +23,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from course_utils.clip.clip import CLIP
+from course_utils.clip.clip import CLIP, embed_images
 from course_utils.clip.retrieval import Found, check_search
 from course_utils.data.real import central_square
 from course_utils.training.checkpoints import CheckpointError, write_atomically
@@ -37,7 +37,6 @@ CODES = 256  # of a part, in product quantisation
 PART = 4  # numbers of a vector that share a byte
 PER_LIST = 39  # vectors a list, which faiss wants at least to learn where a list should be
 NEIGHBOURS = 32  # of each vector in the graph
-BATCH = 256  # pictures that are encoded at once
 
 
 @dataclass(frozen=True)
@@ -125,18 +124,6 @@ def table_gallery(table: "datasets.Dataset", name: str) -> Gallery:
     if not columns:
         raise ValueError(f"the data set {name} has no column of pictures; its columns: {', '.join(table.features)}")
     return Gallery(tuple(f"{name}[{row}]" for row in range(len(table))), lambda row: table[row][columns[0]])
-
-
-@torch.inference_mode()
-def embed_images(model: CLIP, images: Callable[[Sequence[int]], Tensor], count: int) -> Tensor:
-    """Unit vectors (count, dim) of pictures on the CPU, encoded a batch at a time.
-
-    Args:
-        images: numbers of pictures -> those pictures (batch, channels, size, size) in [-1, 1].
-    """
-    device = next(model.parameters()).device
-    parts = [range(start, min(start + BATCH, count)) for start in range(0, count, BATCH)]
-    return torch.cat([model.encode_image(images(part).to(device)).cpu() for part in parts])
 
 
 def embed_gallery(model: CLIP, gallery: Gallery) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils import runtime
-from course_utils.clip.clip import CLIP, CLIPConfig
+from course_utils.clip.clip import BATCH, CLIP, CLIPConfig, embed_images
 from course_utils.clip.zero_shot import classify, zero_shot_weights
 from course_utils.data import Glyphs, Scenes, loader
 from course_utils.data.glyphs import name
@@ -41,7 +41,6 @@ FULL = 0.5  # share of the training captions that are of the level "full"; the o
 PARTIAL = tuple(level for level in LEVELS if level != "full")
 PROMPTS = ("only {}", "there is {}")  # of a zero-shot class
 GALLERY = 2000  # scenes that `course search` looks among
-BATCH = 256  # that are encoded at once
 
 
 def _config(in_channels: int, vocab_size: int, max_positions: int) -> CLIPConfig:
@@ -163,11 +162,9 @@ def embed_texts(model: CLIP, input_ids: Tensor) -> Tensor:
     return torch.cat([model.encode_text(part.to(device)).cpu() for part in ids.split(BATCH)])
 
 
-@torch.inference_mode()
 def embed_pictures(model: CLIP, images: Tensor) -> Tensor:
     """Unit vectors (pictures, dim) on the CPU."""
-    device = next(model.parameters()).device
-    return torch.cat([model.encode_image(part.to(device)).cpu() for part in images.split(BATCH)])
+    return embed_images(model, lambda part: images[part.start : part.stop], len(images))
 
 
 def written(scenes: SceneRecords, level: str) -> list[Caption]:

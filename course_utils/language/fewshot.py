@@ -101,39 +101,21 @@ class FewShotTasks(Dataset):
         # (batch, 3, 4): of each category four words, whose order is the rule: the first decides for the first answer, and so on
         chosen = draws.integers(2**31 - 1, 3 * WORDS_IN_CATEGORY).unflatten(1, (3, -1)).argsort(dim=2)[:, :, :VALUES]
         words = 1 + categories[:, :, None] * WORDS_IN_CATEGORY + chosen
-        both, counts = (
-            kind == KINDS.index("both words"),
-            torch.cat([kind % len(KINDS) == 0, kind % len(KINDS) == 1], dim=1),
-        )
-        fewest = torch.where(
-            counts | both, 2, 1
-        )  # (batch, 2): of words that take turns in the first and in the second place
-        values = (
-            fewest + draws.integers(2520, 2) % (VALUES + 1 - fewest)
-            if self.split == "train"
-            else torch.tensor([[VALUES, VALUES]])
-        )
+        both, new = kind == KINDS.index("both words"), kind >= len(KINDS)
+        deciding_place = kind % len(KINDS)  # 0: the first word, 1: the second; of the new kinds, too
+        # (batch, 2): how many words take turns in the first and in the second place, and the fewest that there may be
+        values = torch.full((len(index), 2), VALUES)
+        if self.split == "train":
+            fewest = 1 + (both | (deciding_place == torch.arange(2))).long()
+            values = fewest + draws.integers(2520, 2) % (VALUES + 1 - fewest)
         values = torch.where(both, 2, values)  # 2 x 2 pairs have four answers
-        first, second = (
-            draws.integers(2520, self.examples + 1) % values[:, place, None] for place in range(2)
-        )  # (batch, lines)
-        deciding = torch.where(kind % len(KINDS) == 0, first, second)
-        deciding = torch.where(both, 2 * first + second, deciding)
-        # in the new kinds the answers are the words themselves
-        answers = torch.where(
-            kind >= len(KINDS),
-            words.gather(1, (kind % len(KINDS))[:, :, None].expand(-1, 1, VALUES))[:, 0],
-            words[:, 2],
-        )
-        lines = torch.stack(
-            [
-                words[:, 0].gather(1, first),
-                words[:, 1].gather(1, second),
-                answers.gather(1, deciding),
-                torch.zeros_like(first),
-            ],
-            dim=2,
-        )
+        first = draws.integers(2520, self.examples + 1) % values[:, :1]  # (batch, lines)
+        second = draws.integers(2520, self.examples + 1) % values[:, 1:]
+        deciding = torch.where(both, 2 * first + second, torch.where(deciding_place == 0, first, second))
+        repeated = words.gather(1, deciding_place[:, :, None].expand(-1, 1, VALUES))[:, 0]  # the words of that place
+        answers = torch.where(new, repeated, words[:, 2])
+        line = (words[:, 0].gather(1, first), words[:, 1].gather(1, second), answers.gather(1, deciding))
+        lines = torch.stack([*line, torch.zeros_like(first)], dim=2)
         return {
             "input_ids": lines.flatten(1),
             "choices": answers,

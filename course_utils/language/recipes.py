@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from course_utils import runtime
 from course_utils.data import Blocks, Documents, loader
@@ -88,13 +87,16 @@ def perplexity(model: GPT2, input_ids: Tensor, attention_mask: Tensor | None = N
 # --- documents --------------------------------------------------------------------------------------------------------
 
 
+def _blocks(*splits: str) -> Blocks:
+    tokenizer = docs_tokenizer()
+    texts = [text for split in splits for text in Documents(split).texts]
+    return Blocks(texts, tokenizer.encode, DOCS.max_positions, tokenizer.special_ids[END])
+
+
 @functools.cache
 def doc_blocks(split: str) -> Tensor:
     """The documents of a split (or of both that are held out, "held out") in pieces, (count, 128) int64."""
-    tokenizer = docs_tokenizer()
-    splits = ("validation", "test") if split == "held out" else (split,)
-    texts = [text for name in splits for text in Documents(name).texts]
-    return Blocks(texts, tokenizer.encode, DOCS.max_positions, tokenizer.special_ids[END]).input_ids
+    return _blocks(*(("validation", "test") if split == "held out" else (split,))).input_ids
 
 
 @functools.cache
@@ -106,13 +108,6 @@ def bits_per_byte(perplexity: float, blocks: Tensor) -> float:
     """What a perplexity of tokens costs in bits for each byte of the text, so that other vocabularies can be compared."""
     bytes_in_all = sum(len(docs_tokenizer().decode(block).encode()) for block in blocks[:, 1:].tolist())
     return torch.tensor(perplexity).log2().item() * blocks[:, 1:].numel() / bytes_in_all
-
-
-def _docs_loader() -> DataLoader:
-    tokenizer = docs_tokenizer()
-    return loader(
-        Blocks(Documents("train").texts, tokenizer.encode, DOCS.max_positions, tokenizer.special_ids[END]), 16
-    )
 
 
 def _docs_measures(measure: Callable[[Tensor], float], samples: int) -> dict[str, float]:
@@ -140,7 +135,7 @@ GPT_DOCS = Recipe(
     data="documents",
     model=lambda: GPT2(DOCS),
     players=lambda model: language_player(model, 1e-3, noised=NOISED),
-    loader=_docs_loader,
+    loader=lambda: loader(_blocks("train"), 16),
     steps={"smoke": 3, "cpu": 1_200, "gpu": 2_000},
     metrics=_docs_metrics,
     targets={"share_of_trigram": Target(at_most=1.0)},

@@ -73,7 +73,7 @@ def test_a_data_set_is_a_gallery(folder):
 
 
 def test_vectors_of_a_gallery_are_those_of_its_pictures(folder, monkeypatch):
-    monkeypatch.setattr("course_utils.clip.gallery.BATCH", 2)
+    monkeypatch.setattr("course_utils.clip.clip.BATCH", 2)
     model, gallery = clip(), folder_gallery(folder)
     with torch.inference_mode():
         expected = model.encode_image(gallery.images(range(5), 16))

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -380,8 +381,8 @@ def _mending(
     return corrupt
 
 
-def _swapped(*arguments: object) -> tuple[Tensor, Tensor]:
-    return _corrupt(*arguments)[::-1]  # type: ignore[arg-type]
+def _swapped(*arguments: Any) -> tuple[Tensor, Tensor]:
+    return _corrupt(*arguments)[::-1]
 
 
 def _only_if_chosen_for_labels(
