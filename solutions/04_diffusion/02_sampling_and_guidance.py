@@ -566,7 +566,7 @@ verdict = studies.GUIDANCE.verdict(rows)
 print(f"Guidance buys certainty and pays with diversity: {verdict.verdict}. {verdict.why}")
 
 # %% [markdown]
-# A little guidance is pure gain here: scenes come nearer to the real ones, and even recall and variety grow, since the network's plain answers are blurred mixtures now and then, and guidance decides. Textbooks promise a loss of diversity from the start; on these scenes it comes late, with the loss of everything else. (Rescaling keeps the colours in range, as promised, and pays with distance and variety.)
+# A little guidance is pure gain here: scenes come nearer to the real ones, and even recall and variety grow. (Perhaps because the network's plain answers are undecided mixtures now and then, and guidance decides; that was not measured.) Textbooks promise a loss of diversity from the start; on these scenes it comes late, with the loss of everything else. (Rescaling keeps the colours in range, as promised, and pays with distance and variety.)
 #
 # Why does too much spoil it? $p(x)\,p(y \mid x)^w$ is not $p(x \mid y)$ any more: of all pictures it prefers those that look as much like a red circle as can be, and like nothing else. In the row of scale 8 two circles seem to be better than one, and a reddish ground better than a green one. And what comes out is not even a sample of that density: at each noise level the two answers are extrapolated to where the network was never trained, and contrast
 # and colours run away. (Exercise 6 shows that even a perfect network would not help.)

@@ -1,4 +1,4 @@
-"""Grading two hundred submissions.
+"""Grading many submissions.
 
 Submissions of a notebook of chapter 02 (two thirds right, one third with a mistake, every fiftieth hostile) graded with `course grade`
 on two processes, and a quarter of them on one: sandbox, official tests, nbgrader's gradebook and feedback. Beside it plain
