@@ -235,7 +235,7 @@ def _scenes_chance(samples: int) -> dict[str, float]:
 
 
 def _scenes_ceiling(samples: int) -> dict[str, float]:
-    """A perfect reader, who knows which scenes each caption is true of: where it is true of several, its own is one of them, no more."""
+    """A reader who knows which scenes each caption is true of and guesses among them. How a caption was chosen tells a little more."""
     scenes = records("test", range(samples))
     full = _facts(written(scenes, "full"))
     partial = [best_recall(_facts(written(scenes, level)), scenes, min(10, samples)) for level in PARTIAL]
@@ -360,8 +360,8 @@ CLIP_SCENES = _clip(
     minutes=60,
     about="Captions of all levels, half of them full ones. `recall_at_1` and `_at_5`: each full caption looks for its own scene among all; "
     "`caption_recall_at_1`: each scene for a caption that is true of it. The ceiling is that of a reader who knows of which scenes a caption is "
-    "true, and not for which it was written. `partial_recall_at_10` is a mean over the other five levels. Zero-shot: one object, 48 classes "
-    "by their prompts; unseen are pairs of shape and colour that no training scene has.",
+    "true, and nothing of how captions are chosen; a network can learn a little of that, and then finds more. `partial_recall_at_10` is a mean over "
+    "the other five levels. Zero-shot: one object, 48 classes by their prompts; unseen are pairs of shape and colour that no training scene has.",
 )
 
 CLIP_GLYPHS = _clip(

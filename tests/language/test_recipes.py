@@ -8,7 +8,6 @@ import torch
 from course_utils import runtime
 from course_utils.data.scenes.grammar import accepts
 from course_utils.language import fewshot, recipes, texts
-from course_utils.language.fewshot import FewShotTasks
 from course_utils.language.texts import Captions, SceneTasks, special
 
 ALL = pytest.mark.parametrize("recipe", recipes.RECIPES, ids=[recipe.name for recipe in recipes.RECIPES])
@@ -141,31 +140,28 @@ def test_written_captions_end_at_the_end_token():
     assert not any(map(accepts, written))
 
 
-class Knows(torch.nn.Module):
-    """Answers tasks of the kind "first word" as one who knows the rule: the answer of the last line with the same first word."""
+class Counts(torch.nn.Module):
+    """Answers as one who counts for which category the examples speak."""
 
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
 
     def forward(self, input_ids):
-        lines = input_ids.view(len(input_ids), -1, fewshot.LINE)
         logits = torch.zeros(*input_ids.shape, len(fewshot.VOCABULARY))
-        for place in range(lines.shape[1]):
-            same = lines[:, :place, 0] == lines[:, place, None, 0]
-            logits[:, fewshot.LINE * place + 1].scatter_add_(1, lines[:, :place, 2], same.float())
+        said = input_ids.unflatten(1, (-1, fewshot.LINE))[:, :, fewshot.WORDS]
+        category = (torch.arange(len(fewshot.VOCABULARY)) - 1) // fewshot.WORDS_IN_CATEGORY
+        for line in range(said.shape[1]):
+            same = (said[:, :line, None] - 1) // fewshot.WORDS_IN_CATEGORY == category
+            logits[:, fewshot.LINE * line + fewshot.WORDS - 1] = same.float().sum(dim=1)
         return logits
 
 
-def test_few_shot_accuracy_of_one_who_knows_a_rule():
-    found = recipes.few_shot_accuracy(Knows(), "test", 1500)
-    tasks = FewShotTasks("test", 1500).__getitems__(range(1500))
-    first = tasks["family"][:, 0] == 0
-    known = tasks["known"][first].double().mean().item()
-    assert known < found["by_kind"][0, 8].item() < known + (1 - known) * 0.5
-    assert found["by_kind"][0, 0].item() == pytest.approx(0.25, abs=0.06)
-    assert found["by_kind"][1, 8].item() < 0.6
-    assert found["by_kind"][3:].isnan().all()
-    assert recipes.GPT_FEWSHOT.ceiling(1500)["eight_shot"] == pytest.approx(
-        tasks["known"].double().mean().item() * 0.75 + 0.25
-    )
+def test_few_shot_accuracy_of_one_who_counts_is_the_ceiling_and_a_new_kind_is_chance_to_him():
+    found = recipes.few_shot_accuracy(Counts(), "test", 1500)
+    ceiling = recipes.GPT_FEWSHOT.ceiling(1500)
+    assert found["accuracy"][0].item() == pytest.approx(1 / 3, abs=0.04)
+    for count, name in ((1, "one_shot"), (4, "four_shot"), (8, "eight_shot")):
+        assert found["accuracy"][count].item() == pytest.approx(ceiling[name], abs=0.03), name
+    assert found["free"][8] < found["accuracy"][8]
+    assert recipes.few_shot_accuracy(Counts(), "new kind", 1500)["accuracy"][8].item() == pytest.approx(1 / 3, abs=0.04)
