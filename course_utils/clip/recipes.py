@@ -371,7 +371,7 @@ CLIP_GLYPHS = _clip(
     loader=lambda: loader(NamedGlyphs(), 256),
     steps={"smoke": 3, "cpu": 2_000, "gpu": 20_000},
     metrics=_glyphs_metrics,
-    targets={"name_recall_at_10": Target(at_least=0.3)},
+    targets={"name_recall_at_10": Target(at_least=0.8)},
     samples=1442,
     chance=_glyphs_chance,
     sample=_found_pictures("clip-glyphs"),
