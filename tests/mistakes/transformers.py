@@ -325,7 +325,13 @@ return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
             _causal(HIDDEN + 'return scores.masked_fill(hidden, float("-inf")).softmax(-1).mT @ values'),
             "The weights are transposed",
         ),
-        (_causal(HIDDEN.replace("(-2, -1)", "(1, 2)") + "return scores @ values"), "where there are three: with heads"),
+        (
+            _causal(
+                HIDDEN.replace("(-2, -1)", "(1, 2)")
+                + 'return scores.masked_fill(hidden, float("-inf")).softmax(-1) @ values'
+            ),
+            "where there are three: with heads",
+        ),
         (_causal(HIDDEN.replace("transpose(-2, -1)", "T") + "return scores @ values"), "*all* axes round"),
     ],
     "multi_head_attention": [
@@ -991,7 +997,7 @@ for pair in frequency:
         ),
         (
             _merge(COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], pair[0]))\n" + MERGED),
-            "then the second id decides",
+            "the smallest second id",
         ),
         (
             _merge(COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], pair[1], pair[0]))\n" + MERGED),
@@ -999,13 +1005,13 @@ for pair in frequency:
         ),
         (
             _merge(COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], sum(pair)))\n" + MERGED),
-            "It runs, and type and shape are right",
+            "the *sums* of the ids",
         ),
         (
             _merge(
                 COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], pair[0], -pair[1]))\n" + MERGED
             ),
-            "It runs, and type and shape are right",
+            "the smallest second id",
         ),
         (
             _merge(
