@@ -1084,7 +1084,7 @@ def _spelled(draw: Draw, words: int, letters: int, length: int, new_id: int) -> 
 
 
 _RUNS: Words = ((7, 7, 7, 2), (2, 7, 7), (5, 2, 5, 2), (2, 5), (9,), (1, 9))
-_OFTEN: Words = ((4, 6, 4, 6, 4, 6), (6, 4, 1), (6, 1), (14, 6), (9, 2), (9, 2, 1), (2, 9, 2), (5, 9, 2))
+_OFTEN: Words = ((4, 6, 4, 6, 4, 6), (6, 4, 1), (6, 1), (14, 6), (9, 2), (9, 2, 1), (2, 9, 2), (5, 9, 2), (5, 8))
 _TIED: Words = ((6, 4, 2, 9), (6, 8, 9, 5), (2, 6), (8, 5), (3, 9, 1), (4, 8))
 
 merge_step = Check(
@@ -1097,7 +1097,7 @@ merge_step = Check(
     cases=(
         Case("6 words with runs of one token", lambda draw: (_RUNS, (5, 1, 4, 1, 20, 1), 10)),
         Case("6 words in which each pair comes once", lambda draw: (_TIED, (1,) * 6, 12)),
-        Case("8 words, one of which has a pair three times", lambda draw: (_OFTEN, (2, 1, 1, 1, 1, 1, 1, 1), 7)),
+        Case("9 words, one of which has a pair three times", lambda draw: (_OFTEN, (2, 1, 1, 1, 1, 1, 1, 1, 5), 7)),
         Case("12 words of few letters", lambda draw: _spelled(draw, 12, 4, 7, 20)),
     ),
     hidden_cases=(
