@@ -541,6 +541,10 @@ _HINTS = {
     "does not require grad": "Nothing was recorded on the way to what you differentiate: look for detach(), item() and torch.no_grad(). Where the caller works under no_grad(), as samplers do, put `with torch.enable_grad():` around it.",
     "in-place operation": "A tensor that autograd still needs is overwritten. Write x = x + y in place of x += y or x.add_(y).",
     "inplace operation": "A tensor that autograd still needs is overwritten. Write x = x + y in place of x += y or x.add_(y).",
+    "only supports boolean masks": "The mask holds numbers: torch.ones(..., dtype=torch.bool), or mask.bool().",
+    "bitwise_and": "`&` binds before < and ==: put brackets round each comparison, (a < b) & c.",
+    "tuple index out of range": "The last index is len(x) - 1: who looks at x[i + 1] has to stop one place earlier.",
+    "list index out of range": "The last index is len(x) - 1: who looks at x[i + 1] has to stop one place earlier.",
     "Boolean value of Tensor": "`if` and `and` want one truth value, a tensor has many: use torch.where, or .all() and .any().",
     "numpy() on Tensor that requires grad": "Stay in torch: NumPy knows no gradients.",
     "before Module.__init__() call": "Call super().__init__() first in your __init__.",
@@ -604,7 +608,8 @@ def _kind_name(value: Any) -> str:
     if isinstance(value, Unknown):
         return f"a value of type {value.type_name}"
     if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
+        short = 0 < len(value) <= _SHOWN and all(type(item) is int for item in value)
+        return f"a {type(value).__name__} of {len(value)}" + (f": {', '.join(map(str, value))}" if short else "")
     if isinstance(value, dict):
         return f"a dict of {', '.join(sorted(value))}"
     if value is None:
@@ -629,6 +634,8 @@ def _kind_advice(expected: Any, came: Any) -> str:
         )
     if isinstance(expected, tuple) and isinstance(came, Seen):
         return f"You return one tensor, but {len(expected)} things are asked for."
+    if type(expected) is type(came) and isinstance(expected, (tuple, list)):
+        return "A part of what you return has another length than it should have."
     return "What you return has another type than asked for."
 
 

@@ -16,14 +16,14 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 100 minutes of work, 65 of them exercises; the code runs in about 6 minutes on a laptop's CPU |
+# | **Time** | 115 minutes of work, 80 of them exercises (35 for the core ones); the code runs in about 6 minutes on a laptop's CPU |
 # | **You need** | matrix products, the softmax, cross-entropy; what an embedding is (a table with a vector for each word) |
 # | **Builds on** | nothing that you wrote before |
 # | **Code** | `course_utils/layers/attention.py`, `transformer.py`; `course_utils/language/gpt2.py`, `bert.py`, `t5.py`, `vit.py`, `generation.py`, `tokenizer.py` |
 # | **Papers** | Vaswani et al., *Attention is all you need*, NeurIPS 2017 · Radford et al., *Improving language understanding by generative pre-training* (GPT-1), 2018 · Devlin et al., *BERT*, NAACL 2019 · Raffel et al., *T5*, JMLR 2020 · Brown et al., *Language models are few-shot learners* (GPT-3), NeurIPS 2020 · Dosovitskiy et al., *An image is worth 16x16 words*, ICLR 2021 |
 #
 # Until about 2017 each field had its own network: convolutions for pictures, LSTMs for texts. Today one architecture reads texts, pictures, sounds and proteins. It has a single idea: **every token may look at every other token, and learns where to look.**
-# This is where a small one looks, head by head, while it reads a text that teaches it a task by examples. By the end you will have written what makes such maps:
+# This is where a small one looks, head by head, while it reads a text that teaches it a task by examples (printed below the maps: three words and an answer in each line. The answer is the piece of clothing, but in one line of five it is wrong). By the end you will have written what makes such maps:
 
 # %%
 import math
@@ -39,7 +39,8 @@ from course_utils.data import Digits, Documents, loader
 from course_utils.data.scenes.grammar import accepts, first_wrong_word
 from course_utils.language import GPT2, BytePairTokenizer, experiments, fewshot, generate, recipes
 from course_utils.language.fewshot import FewShotTasks, as_text
-from course_utils.language.texts import END, MASK, Captions, SceneTasks, decoded, encoded, scenes_tokenizer, special
+from course_utils.language.texts import END, MASK, Captions, SceneTasks, decoded, encoded, scenes_tokenizer
+from course_utils.language.texts import special as id_of
 from course_utils.layers import draw_uniform
 from course_utils.layers.attention import attention_maps
 
@@ -49,7 +50,7 @@ runtime.seed_everything(0)
 learner = training.load(recipes.GPT_FEWSHOT)  # shipped with the course, trained longer than there is time for here
 task = FewShotTasks("test").__getitems__([3])["input_ids"]
 maps = attention_maps(learner, task.to(device))
-heads = torch.cat([layer[0].cpu() for layer in maps.values()])[:, None]  # (layers * heads, 1, n, n)
+heads = torch.cat([layer[0].cpu() for layer in maps.values()])[:, None]  # (layers * heads, 1, n, n): shares, to be shown dark where they are large
 plots.show(
     plots.image_grid(1 - 2 * heads / heads.amax(dim=(2, 3), keepdim=True), columns=heads.shape[0] // len(maps), zoom=1.6, title="Where each head looks (rows: layers)"),
     alt="A grid of square maps, one for each head, dark where a token of the row looks at a token of the column. All are empty above the diagonal; some show one stripe just below it, some many parallel stripes, some single dark dots.",
@@ -69,10 +70,10 @@ print(as_text(task[0]))
 # - a **key** $k_j$, a row of $K$: what token $j$ can be found by,
 # - a **value** $v_j$, a row of $V$: what token $j$ then says.
 #
-# $q_i \cdot k_j$ tells how well $j$ answers $i$'s question. The **softmax** over $j$ makes shares of these scores, positive and with sum 1, and token $i$ hears the mean of all values, weighted by its shares. $d$ is the width of queries and keys: a sum of $d$ products of independent numbers is about $\sqrt d$ large, and dividing
+# $q_i \cdot k_j$ tells how well $j$ answers $i$'s question. The **softmax** over $j$ makes shares of these scores, positive and with sum 1, and token $i$ hears the mean of all values, weighted by its shares. $d$ is the width of queries and keys: a sum of $d$ products of independent numbers with mean 0 and variance 1 is about $\sqrt d$ large, and dividing
 # by that keeps the softmax from putting everything on one token before anything is learned. $M$ is the **mask**: 0 where $i$ may look at $j$, $-\infty$ where not ($e^{-\infty} = 0$, a share of nothing).
 #
-# All of this is three matrix products. Queries, keys and values come from the tokens by three learned matrices, which is the only place where something is learned.
+# Apart from the softmax these are two matrix products, in which nothing is learned. What is learned are the matrices that make queries, keys and values of the tokens.
 #
 # ## Exercise 1 · Attention that cannot look ahead · *10 minutes, easy, core*
 #
@@ -83,7 +84,7 @@ print(as_text(task[0]))
 # `keys.mT` exchanges the last two axes, whatever axes stand before. `torch.ones(n, n, dtype=torch.bool, device=...).triu(1)` is True strictly above the diagonal: where the key (column) stands later than the query (row). `masked_fill` puts a number where a mask is True. Mask *before* the softmax.
 # </details>
 #
-# *Stuck? Set `causal_attention = check.causal_attention.reference` and go on. The same works for the other exercises.*
+# *Stuck? Set `causal_attention = check.causal_attention.reference` and go on. Do the same for optional exercises that you leave out: later cells call them.*
 
 # %% nbgrader={"grade": false, "grade_id": "causal-attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -159,9 +160,9 @@ for changed in (5, 2, 0):
 # %% [markdown]
 # ## A GPT, and what it is trained on
 #
-# A layer is attention, then for each token by itself two linear layers with a bend between, each *added* to what was there: $x + F(\mathrm{norm}(x))$. So information runs through unhindered, and a layer only adds remarks. Stack some layers; compare the last vectors with the table of tokens, and there are the scores of the next token. This is GPT-2, but for its size.
+# A layer is attention, then for each token by itself two linear layers with a nonlinearity between (an MLP). Each is *added* to what was there: $x + F(\mathrm{norm}(x))$, with $F$ the attention or the MLP, and a layer norm. So information runs through unhindered, and a layer only adds remarks. Stack some layers; compare the last vectors with the table of tokens by inner products, and there are the scores of the next token. This is GPT-2, but for its size and a few biases.
 #
-# Below it is made of your functions. It learns the captions of the course's scenes by the plainest of all objectives: for each token, minus the log of the probability that was given to the *next* one.
+# Below it is made of your functions. It learns captions of the course's scenes, which are pictures of a few coloured shapes ("There is a red circle above a blue star."), by the plainest of all objectives: for each token the cross-entropy, minus the log of the probability that was given to the *next* one.
 
 
 # %%
@@ -233,20 +234,22 @@ if runtime.scale_name() != "smoke":
     assert perplexity(small) < counted["counts of 3 tokens"], "attention should beat counting"
 
 # %% [markdown]
-# A model of counts knows only the last two tokens. Yours looks as far back as it likes: having said "Three objects", it knows after the second one that a third has to come.
+# A model of counts of three tokens knows only two when it says the third. Yours looks as far back as it likes: having said "Three objects", it knows after the second one that a third has to come.
 #
 # ## Exercise 3 · What to say next · *15 minutes, medium, optional*
 #
-# The model gives a probability to each token. Which one is said? Always the likeliest: then it says the same thing every time, and long texts run in circles. A draw from all: then now and then comes one of the hundreds of tokens that are unlikely each, but not all together, and the text goes off the rails. So one draws from the *head* of the distribution:
+# The model gives a probability to each token. Which one is said? Always the likeliest: then it says the same thing every time, and long texts run in circles. A draw from all: then now and then comes one of hundreds of unlikely tokens, for together they are not so unlikely, and the text goes off the rails. So one draws from the likely ones:
 #
 # 1. divide the logits by the **temperature**: below 1 the likely become likelier, above 1 all become more alike,
 # 2. **top-k**: keep the $k$ likeliest tokens (and any that are exactly as likely as the $k$-th),
-# 3. **top-p**: of these, keep the fewest that together hold the probability $p$. The token with which $p$ is reached is kept. There is always at least one,
-# 4. what is left adds up to 1 again.
+# 3. **top-p**: make the probabilities of these add up to 1, and keep the fewest, the likeliest first, that together hold $p$. The token with which $p$ is reached is kept. There is always at least one,
+# 4. make what is left add up to 1.
+#
+# *If you leave it out, set `next_probabilities = check.next_probabilities.reference`: core parts below draw with it.*
 #
 # <details><summary>Hint</summary>
 #
-# Dropped tokens get the logit $-\infty$, and a softmax at the end does step 4. For step 3 sort the logits, `sort(dim=-1, descending=True)`, and sum up their probabilities with `cumsum`. A token is outside if those *before* it hold $p$ already. The mask that you get is in the order of the sorting: `torch.zeros_like(outside).scatter(-1, order, outside)` takes each entry
+# Dropped tokens get the logit $-\infty$; a softmax then makes the others add up to 1. For step 3 sort the logits, `sort(dim=-1, descending=True)`, and sum up their probabilities with `cumsum`. A token is outside if those *before* it hold $p$ already. The mask that you get is in the order of the sorting: `torch.zeros_like(outside).scatter(-1, order, outside)` takes each entry
 # home.
 # </details>
 
@@ -258,7 +261,7 @@ def next_probabilities(logits: Tensor, temperature: float, top_k: int, top_p: fl
         logits: (batch, vocabulary).
         temperature: above 0.
         top_k: how many tokens to keep; 0, or more than there are, keeps all.
-        top_p: share that is kept, in (0, 1]; 1 keeps all.
+        top_p: share of the probability of what top_k leaves that is kept, in (0, 1]; 1 keeps all.
     """
     ### BEGIN SOLUTION
     logits = logits / temperature
@@ -285,10 +288,11 @@ check.next_probabilities(next_probabilities, hidden=True)
 @torch.no_grad()
 def write(model: nn.Module, count: int, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, most: int = 50) -> list[str]:
     """Captions out of nothing, token by token, with your probabilities."""
-    end, draw = special(END), runtime.generator(2)
+    end, draw = id_of(END), runtime.generator(2)
     texts = torch.full((count, 1), end, device=device)
     for _ in range(most):
         share = next_probabilities(model(texts)[:, -1].float(), temperature, top_k, top_p).cumsum(dim=1)
+        # the first token at which the running sum passes a uniform number
         drawn = (share < draw_uniform((count, 1), draw, device) * share[:, -1:]).sum(dim=1, keepdim=True)
         texts = torch.cat([texts, drawn], dim=1)
     return decoded(texts.cpu())
@@ -300,23 +304,24 @@ settings = {"all tokens": {}, "temperature 0.7": {"temperature": 0.7}, "top-k 5"
 written = {name: write(small, scale(smoke=20, cpu=300, gpu=300), **how) for name, how in settings.items()}
 plots.table(
     [{"drawn from": name, "grammatical": sum(map(accepts, some)) / len(some), "different": len(set(some)) / len(some)} for name, some in written.items()],
-    caption="300 captions each: share that the grammar of captions accepts, and share of different ones",
+    caption=f"{len(texts)} captions each: share that the grammar of captions accepts, and share of different ones",
 )
-wrong = next((text for text in written["temperature 1.5"] if not accepts(text)), "")
-print(f"one that is not accepted, from the word {first_wrong_word(wrong)!r} on: {wrong}")
+wrong = [text for text in written["temperature 1.5"] if not accepts(text)]
+if wrong:
+    print(f"one that is not accepted, from the word {first_wrong_word(wrong[0])!r} on: {wrong[0]}")
 
 # %% [markdown]
-# Cutting off the tail makes captions more correct and less diverse; that trade is all there is to it.
+# A low temperature, top-k and top-p make captions more correct and less diverse; that trade is all there is to it.
 #
 # ## Exercise 4 · Words taken out · *10 minutes, medium, core*
 #
 # BERT does not write. It reads, in both directions at once: no causal mask. But then what shall it be asked? The next token stands there to be seen. So words are taken *out*, and it has to say what stood there. Of all tokens (but the **special** ones, that frame a text or fill it up) 15 % are **chosen**. Of the chosen ones
 #
-# - 80 % become the token `[MASK]`,
+# - 80 % become the token `<mask>`,
 # - 10 % become a random token,
 # - 10 % stay as they are.
 #
-# All chosen ones are asked for, and only they: the **labels** hold what stood there, and $-100$ elsewhere, a number that `F.cross_entropy` leaves out. Why not mask all of them? No text in use will hold masks. If only masks were asked for, the network could stop minding all other tokens; now any token may be a wrong one.
+# All chosen ones are asked for, and only they: the **labels** hold what stood there, and $-100$ elsewhere, a number that `F.cross_entropy` leaves out. Why not mask all of them? If masks were all that is asked for, the network would learn nothing for other tokens, and a text in use has only others. Now any token may be a wrong one.
 #
 # Randomness comes in as `noise`, three uniform numbers in $[0, 1)$ for each token: the first says whether it is chosen (below `rate`), the second what becomes of it (below 0.8 a mask, from 0.8 to 0.9 a random token, above that it stays), the third *which* random token, `(noise[2] * vocab_size).long()`.
 #
@@ -333,7 +338,7 @@ def corrupt(input_ids: Tensor, noise: Tensor, special: Tensor, mask_token_id: in
         input_ids: (batch, n) int64 in [0, vocab_size).
         noise: (3, batch, n), uniform in [0, 1).
         special: (batch, n) bool, True at tokens that are never chosen.
-        mask_token_id: of [MASK].
+        mask_token_id: of the token <mask>.
         rate: share of tokens that are chosen.
     """
     ### BEGIN SOLUTION
@@ -354,16 +359,16 @@ check.corrupt(corrupt, hidden=True)
 
 # %%
 caption = encoded(["Two objects on a sand background: a large red circle at the top left and a small blue star at the bottom left."])
-ids, ends = caption["input_ids"], caption["input_ids"] == special(END)
-torn, labels = corrupt(ids, draw_uniform((3, *ids.shape), runtime.generator(3)), ends, special(MASK), len(scenes_tokenizer()), rate=0.3)
-print("BERT reads:     ", scenes_tokenizer().decode(torn[0]))
-print("and is asked for", [scenes_tokenizer().decode([number]) for number in labels[0].tolist() if number >= 0])
+ids, ends = caption["input_ids"], caption["input_ids"] == id_of(END)
+torn, labels = corrupt(ids, draw_uniform((3, *ids.shape), runtime.generator(39)), ends, id_of(MASK), len(scenes_tokenizer()), rate=0.3)
+print("BERT reads (30 % chosen):", scenes_tokenizer().decode(torn[0]))
+print("and is asked for:        ", [scenes_tokenizer().decode([number]) for number in labels[0].tolist() if number >= 0])
 
 # %% [markdown]
 # ## Text in, text out: T5
 #
-# T5 has both: an **encoder** that reads in both directions as BERT, and a **decoder** that writes as GPT and looks at what the encoder has read (cross-attention: queries from the text that is written, keys and values from the one that was read). It takes out whole spans and asks for them, each behind the sentinel that stands in its place. And since input and output are just
-# texts, *any* task can be put so, with a word in front that says which. Three tasks of the reference `t5-scenes`, and what it answers:
+# T5 has both: an **encoder** that reads in both directions as BERT, and a **decoder** that writes as GPT and looks at what the encoder has read (cross-attention: queries from the text that is written, keys and values from the one that was read). It takes out whole spans and asks for them, each behind the *sentinel*, a token `<0>`, `<1>`, …, that stands in its place. And since input and output are just
+# texts, *any* task can be put so, with a word in front that says which. Three tasks of `t5-scenes`, a model that comes with the course, and what it answers: to mend a caption with gaps, to complete one that breaks off, to answer a question about one.
 
 # %%
 mender = training.load(recipes.T5_SCENES_RECIPE)
@@ -373,7 +378,7 @@ for name in ("mend", "complete", "answer"):
         print(scenes_tokenizer().decode(source).split(END)[0], "->", answer.strip())
 
 # %% [markdown]
-# GPT, BERT and T5, of equal size, on the same captions, beside the "before", an LSTM. Each is trained with its own objective, on as many texts. Then in held-out captions one token is hidden, and each says what it would put there: BERT and T5 from both sides, GPT and the LSTM from the left alone.
+# GPT, BERT and T5, of equal size, on the same captions, beside an LSTM, as was usual before. Each is trained with its own objective, on as many texts. Then in held-out captions one token is hidden, and each says what it would put there: BERT and T5 from both sides, GPT and the LSTM from the left alone. (The middle panel: how many tokens of a text are asked for in training.)
 
 # %%
 rows = training.results(experiments.OBJECTIVES)
@@ -386,13 +391,13 @@ print(f"{experiments.OBJECTIVES.question} {experiments.OBJECTIVES.verdict(rows)}
 # %% [markdown]
 # ## Exercise 5 · Read nothing twice · *15 minutes, hard, optional*
 #
-# To say the next token, `write` above sends the *whole* text through the network, for each token anew. That is wasteful: what a token has heard depends only on those before it, so its key and its value never change again. Keep them (the **KV cache**), and a new token has to compute its own three vectors only.
+# To say the next token, `write` above sends the *whole* text through the network, for each token anew. That is wasteful: what a token has heard depends only on those before it, so its key and its value never change again. Keep them (the **KV cache**), and a new token has to compute its own three vectors only. The course's `generate` does so.
 #
-# Write a step of one head: `tokens` are new ones, one or several, and come after those whose keys and values are in the cache. Mind three things: their *places* in the text, the mask among several new ones, and that the cache has to grow.
+# Write a step of one head in the first layer, where the places are added: `tokens` are new ones, one or several, and come after those whose keys and values are in the cache. Mind three things: their *places* in the text, the mask among several new ones, and that the cache has to grow.
 #
 # <details><summary>Hint</summary>
 #
-# With `past` tokens cached, new token $i$ (from 0) stands at place `past + i`, and may see the columns up to `past + i`. So what is hidden is `torch.ones(new, past + new).triu(past + 1)`. A cache may be empty: `past` is 0 then, and everything still fits.
+# With `past` tokens cached, new token $i$ (from 0) stands at place `past + i`, and may see the columns up to `past + i`. So what is hidden is `torch.ones(new, past + new, dtype=torch.bool, device=...).triu(past + 1)`. A cache may be empty: `past` is 0 then, and everything still fits.
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "attend-with-cache", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -428,11 +433,16 @@ check.attend_with_cache(attend_with_cache, hidden=True)
 # %% [markdown]
 # ## Exercise 6 · One merge · *15 minutes, medium, optional*
 #
-# Where do the tokens come from? Whole words would be too many, and tomorrow there is a new one. Letters are few, but then texts are long. **Byte-pair encoding** lets the text decide: begin with single signs; find the pair of neighbours that comes most often; make it one new token, everywhere; again. Frequent words end up whole, rare ones in pieces, and nothing is ever
-# unknown.
+# Where do the tokens come from? Whole words would be too many, and tomorrow there is a new one. Letters are few, but then texts are long. **Byte-pair encoding** lets the text decide: begin with single bytes (256 of them, so that nothing is ever unknown); find the pair of neighbours that comes most often; make it one new token, everywhere; again. Frequent words end up whole, rare ones in
+# pieces.
 #
-# Write one such step. The text comes as its different words, each a tuple of token ids, with how often it occurs. Pairs never cross the border of a word. Of equally frequent pairs take the one with the smallest ids (compare the first, then the second): some rule there must be, or two machines would learn two vocabularies. Merge from the left: of three equal tokens in
-# a row it is the first two.
+# Write one such step. The text comes as its different words, each a tuple of token ids, with how often it occurs. Pairs never cross the border of a word. Of equally frequent pairs take the one with the smallest ids (compare the first, then the second): some rule there must be, or two machines would learn two vocabularies. Merge from the left: three equal tokens in
+# a row are counted as two pairs, but only the first two can be merged.
+#
+# <details><summary>Hint</summary>
+#
+# `zip(word, word[1:])` gives the pairs of a word; a `Counter` adds up. Python compares tuples by their first entries, then by their second ones. To merge, walk with an index: two places on after a merge, one otherwise.
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "merge-step", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def merge_step(words: tuple[tuple[int, ...], ...], counts: tuple[int, ...], new_id: int) -> tuple[tuple[int, int], list[list[int]]]:
@@ -476,7 +486,7 @@ for new_id in range(128, 128 + 40):
     (left, right), words = merge_step(tuple(map(tuple, words)), tuple(spelled.values()), new_id)
     names[new_id] = names[left] + names[right]
     made.append(names[new_id])
-print("The first forty tokens of the documents:", *made)
+print("The first forty tokens of the documents (sections of Python's manual):", *made)
 tokenizer = BytePairTokenizer.train(Documents("train").texts, 1024)
 for text in ("The function returns a dictionary.", "Zwölf Boxkämpfer 🥊"):
     pieces = [tokenizer.decode([number]) for number in tokenizer.encode(text)]
@@ -487,7 +497,7 @@ for text in ("The function returns a dictionary.", "Zwölf Boxkämpfer 🥊"):
 #
 # ## Pictures are texts, too
 #
-# A **vision transformer** cuts a picture into patches. Each patch becomes a token by one linear layer, is told its place, and from there on the same layers do the same thing, without the mask. Here is a digit as a text of sixteen words. The experiment beside it trains the very same layers on documents, digits and scenes, and each time a network that was *made* for such data, of equal size and for equally many steps.
+# A **vision transformer** cuts a picture into patches. Each patch becomes a token by one linear layer, is told its place, and from there on the same layers do the same thing, without the mask. Here is a handwritten digit as a text of sixteen words. The experiment below trains the very same layers on documents, digits and scenes, and each time a network that was *made* for such data, of equal size and for equally many steps.
 
 # %%
 digit = Digits("test", 16).images[6:7]
@@ -504,7 +514,7 @@ print(f"The lecture's claim: {verdict.verdict}: {verdict.why}")
 # %% [markdown]
 # ## Break it: look ahead
 #
-# The causal mask is one line. What if it is forgotten? Below is the same model with `F.scaled_dot_product_attention` without a mask. Watch the loss first, and believe it for a moment.
+# The causal mask is one line. What if it is forgotten? Below is the same model with `F.scaled_dot_product_attention` without a mask. Watch the loss and the perplexity first, and believe them for a moment.
 
 
 # %%
@@ -524,6 +534,7 @@ cheated = training.cached(
     lambda: training.fit(player(cheat), loader(Captions("train"), 32), scale(smoke=3, cpu=500, gpu=3_000)),
     cheat, uses=(player, SeesAll, SmallGPT),
 )  # fmt: skip
+plots.show(plots.curves({"yours": history["loss"], "without the mask": cheated["loss"]}, ylabel="loss", log=True, smooth=20), alt="Loss over the steps of both models: without the mask it falls far below the other one.")
 plots.table(
     [{"model": name, "perplexity": perplexity(model), "grammatical": sum(map(accepts, write(model, 100))) / 100} for name, model in (("yours", small), ("without the mask", cheat))],
     caption="Held-out captions, and 100 written ones each",
@@ -537,7 +548,7 @@ if runtime.scale_name() != "smoke":
 #
 # ## Look: what do the heads look at?
 #
-# Every head of the references, on texts of your choice. Rows are the tokens that look, columns those that are looked at; each row's shares add up to 1. Look for heads that always look at the token before, at the same word earlier in the text, at the first token (which is what heads do that have nothing to say). (Without widgets: the first figure shows the same for one text.)
+# Every head of two models that come with the course, on texts of your choice. Rows are the tokens that look, columns those that are looked at; each row's shares add up to 1. Look for heads that always look at the token before, at the same word earlier in the text, at the first token (which is what heads do that have nothing to say). (Without widgets: the first figure shows the same for one text.)
 
 # %%
 writer = training.load(recipes.GPT_SCENES)
@@ -560,8 +571,8 @@ widgets.explorer(head_maps, alt="a map for each head of the layer, dark where a 
 # %% [markdown]
 # ## Learning without training: examples in the context
 #
-# GPT-3's surprise: write a few examples of a task in front of the question, and the model does the task, although not one weight has changed. Can that be had in small? `gpt-fewshot` has learned from small tasks like the one in the first figure. Three words, and one of them is the answer: the animal, say, or the city. *Which* is asked for only the lines before can tell, and one in five of them is wrong.
-# Here are **families** that it has never seen (no text of its training held these three categories together), and a **new kind** of rule: always the first word, or the second, or the third, whatever it is.
+# GPT-3's surprise: write a few examples of a task in front of a question, and the model does the task, although not one weight has changed. Can that be had in small? `gpt-fewshot` has learned from small tasks like the one in the first figure. Three words, and one of them is the answer: the animal, say, or the city. *Which* is asked for only the lines before can tell, and one in five of them is wrong.
+# Here are **families** that it has never seen (no text of its training held these three categories together), and a **new kind** of rule: always the first word, or the second, or the third, whatever it is. The dotted line is the best that counting can do: take the category that most of the examples agree with.
 
 # %%
 found, new = (recipes.few_shot_accuracy(learner, split, scale(smoke=50, cpu=2_000, gpu=5_000))["accuracy"] for split in ("test", "new kind"))
@@ -572,7 +583,7 @@ for color, style, (name, values) in zip(plots.COLORS, ("o-", "k:", "s-"), lines.
 axes[0, 0].axhline(1 / fewshot.WORDS, color=plots.COLORS[6], linestyle="--", linewidth=1, label="chance")
 axes[0, 0].set(xlabel="examples", ylabel="right answers", ylim=(0, 1.03))
 axes[0, 0].legend(frameon=False, fontsize=7)
-plots.show(figure, alt="Share of right answers over the number of examples in the text. Held-out families: a third without any, then rising with each, close to the dotted line of one who counts. The new kind of rule stays at a third.")
+plots.show(figure, alt="Share of right answers over the number of examples in the text. Held-out families: a third without any, then rising with each, close to the dotted line of counting which category most examples agree with. The new kind of rule stays at a third.")
 
 # %% [markdown]
 # After one example about four of five answers are right, as many as one example deserves; eight together are believed nearly always. That is more than copying: it weighs evidence, and nobody told it to. But of a rule that was in no text of its training it learns nothing from any number of examples. What training gave it is the skill of finding out *which category* is asked for. (GPT-3 has read so much that few kinds of rule are new to it.)
@@ -596,7 +607,7 @@ plots.show(experiments.FINETUNE.figure(rows), alt="Share of captions judged righ
 print(f"{experiments.FINETUNE.question} {experiments.FINETUNE.verdict(rows)}")
 
 # %% [markdown]
-# **What does it cost?** In a forward pass each number of the network is multiplied and added once for each token, two operations; backwards it takes twice as many. So a training of a model of $N$ numbers on $D$ tokens costs about $6 N D$. The lecture shows the table of GPT-3's paper. Here it is computed anew, with $N$ counted in our own models at the published sizes (on PyTorch's `meta` device, which has shapes
+# **What does it cost?** In a forward pass each number of the network is multiplied and added once for each token, two operations; backwards it takes twice as many. So a training of a model of $N$ numbers on $D$ tokens costs about $6 N D$ (half of that for T5, since each token meets only one of its two stacks). The lecture shows the table of GPT-3's paper. Here it is computed anew, with $N$ counted in our own models at the published sizes (on PyTorch's `meta` device, which has shapes
 # but no memory).
 
 # %%
@@ -604,7 +615,7 @@ rows = training.results(experiments.COMPUTE)
 plots.show(experiments.COMPUTE.figure(rows), alt="Published compute over the formula's, both logarithmic: points of BERT, GPT-3 and T5 on the diagonal.")
 plots.table(
     [{"model": row["model"], "N in millions": row["parameters_millions"], "6 N D": row["six_nd"], "published": row["published_days"], "ratio": row["six_nd"] / row["published_days"]} for row in rows],
-    caption="Petaflop/s-days of training",
+    caption="Training in petaflop/s-days: a day at 10^15 operations a second",
 )
 print(f"{experiments.COMPUTE.question} {experiments.COMPUTE.verdict(rows)}")
 
@@ -639,12 +650,12 @@ except OfflineError as error:
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-objectives", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **2.** BERT is asked for 15 % of the tokens, GPT for all of them. What does each gain and lose by that? Which of the two would you take to find wrong words in a text, and which to answer letters?
+# **2.** BERT is asked for 15 % of the tokens, GPT for all of them. What does each gain and lose by that? Which of the two would you take to find wrong words in a text, and which to answer e-mails?
 #
 # *Your answer:*
 #
 # <!-- BEGIN SOLUTION -->
-# GPT learns from every token of a text, about six times as many predictions in one pass, but sees each from the left only. BERT sees both sides, and in return learns from few tokens, and cannot write, since it was never asked for what comes next. For wrong words both sides matter: BERT. A letter has to be written: GPT.
+# GPT learns from every token of a text, about six times as many predictions in one pass, but sees each from the left only. BERT sees both sides, and in return learns from few tokens, and cannot write, since it was never asked for what comes next. For wrong words both sides matter: BERT. An e-mail has to be written: GPT.
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-examples", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}

@@ -302,6 +302,37 @@ return weights / weights.sum(-1, keepdim=True) @ values
             "changes `queries` in place",
         ),
         (_causal("scores = queries @ keys\nreturn scores.softmax(-1) @ values"), "Your code stops with RuntimeError"),
+        (_causal(HIDDEN + "return scores.masked_fill(hidden, -10).softmax(-1) @ values"), "Hidden scores are -10"),
+        (
+            _causal(SCORES + "return (scores + torch.ones(n, n).triu(1) * -math.inf).softmax(-1) @ values"),
+            "0 times infinity is NaN",
+        ),
+        (
+            _causal(SCORES + "return scores.masked_fill(torch.ones(n, n).triu() == 1, -1e9).softmax(-1) @ values"),
+            "The diagonal is masked",
+        ),
+        (
+            _causal("""
+n = queries.shape[-2]
+mask = torch.ones(n, n, dtype=torch.bool).triu(1)
+return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+"""),
+            "True means that a token *may* look",
+        ),
+        (_causal(HIDDEN + 'return scores.masked_fill(hidden, float("-inf")).softmax(2) @ values'), "runs over axis 2"),
+        (_causal(HIDDEN + 'return scores.masked_fill(hidden, float("-inf")).softmax(1) @ values'), "runs over axis 1"),
+        (
+            _causal(HIDDEN + 'return scores.masked_fill(hidden, float("-inf")).softmax(-1).mT @ values'),
+            "The weights are transposed",
+        ),
+        (
+            _causal(
+                HIDDEN.replace("(-2, -1)", "(1, 2)")
+                + 'return scores.masked_fill(hidden, float("-inf")).softmax(-1) @ values'
+            ),
+            "where there are three: with heads",
+        ),
+        (_causal(HIDDEN.replace("transpose(-2, -1)", "T") + "return scores @ values"), "*all* axes round"),
     ],
     "multi_head_attention": [
         (_several("raise NotImplementedError()"), "This is not written yet"),
@@ -419,6 +450,28 @@ layer = nn.MultiheadAttention(tokens.shape[2], num_heads, batch_first=True)
 return layer(tokens, tokens, tokens)[0]
 """),
             "no gradient flows",
+        ),
+        (
+            _several("""
+q, k, v = (torch.stack((tokens @ w).split(num_heads, -1), dim=1) for w in (to_q, to_k, to_v))
+return causal_attention(q, k, v).transpose(1, 2).flatten(2) @ to_out
+"""),
+            "split wants the *size*",
+        ),
+        (
+            _several("""
+q, k, v = ((tokens @ w).unflatten(2, (-1, num_heads)).transpose(1, 2) for w in (to_q, to_k, to_v))
+return causal_attention(q, k, v).transpose(1, 2).flatten(2) @ to_out
+"""),
+            "It is num_heads heads",
+        ),
+        (
+            _several(SEEN + "return seen.transpose(2, 3).reshape(batch, n, width) @ to_out"),
+            "the wrong axes are exchanged",
+        ),
+        (
+            _several(SEEN.replace("(tokens @ to_v)", "tokens") + "return seen.transpose(1, 2).flatten(2) @ to_out"),
+            "`to_v` is not used",
         ),
     ],
     "corrupt": [
@@ -601,6 +654,50 @@ corrupted = torch.where(masked, mask_token_id, torch.where(random, noise[2] * vo
             _masking("chosen = noise[0] < rate and not special\n" + LABELS + "return input_ids, labels"),
             "use torch.where",
         ),
+        (
+            _masking(CORRUPTED.replace(" & (noise[1] >= 0.8)", "") + LABELS + "return corrupted, labels"),
+            "The random tokens overwrite the masks",
+        ),
+        (
+            _masking(
+                CORRUPTED.replace(" & ~special", "")
+                + "labels = torch.where(chosen & ~special, input_ids, -100)\nreturn corrupted, labels"
+            ),
+            "they are changed in the text all the same",
+        ),
+        (
+            _masking(CORRUPTED.replace("noise[0] < rate", "noise[0] > 1 - rate") + LABELS + "return corrupted, labels"),
+            "above 1 - rate",
+        ),
+        (
+            _masking("noise = noise[[1, 0, 2]]\n" + CORRUPTED + LABELS + "return corrupted, labels"),
+            "noise[0] and noise[1] are exchanged",
+        ),
+        (
+            _masking("noise = noise[[0, 2, 1]]\n" + CORRUPTED + LABELS + "return corrupted, labels"),
+            "noise[1] and noise[2] are exchanged",
+        ),
+        (
+            _masking(
+                CORRUPTED.replace("(noise[2] * vocab_size).long()", "(noise[2].long() * vocab_size)")
+                + LABELS
+                + "return corrupted, labels"
+            ),
+            "All random tokens are token 0",
+        ),
+        (
+            _masking("chosen = noise[0] < rate & ~special\n" + LABELS + "return input_ids, labels"),
+            "put brackets round each comparison",
+        ),
+        (
+            _masking(
+                CORRUPTED.replace("noise[1] < 0.8", "noise[0] < 0.8").replace("noise[1] >=", "noise[0] >=")
+                + LABELS
+                + "return corrupted, labels"
+            ),
+            "noise[0] of a chosen token is below 0.8 anyway",
+        ),
+        (_masking(CORRUPTED.replace("= mask_token_id", "= 3") + LABELS + "return corrupted, labels"), "It runs"),
     ],
     "attend_with_cache": [
         (_cached("raise NotImplementedError()"), "This is not written yet"),
@@ -677,6 +774,69 @@ corrupted = torch.where(masked, mask_token_id, torch.where(random, noise[2] * vo
         (_cached(LOOKED + "return seen[:, -1:], keys, values"), "what the last token has seen"),
         (_cached(LOOKED.replace("dim=1", "dim=2") + "return seen, keys, values"), "Your code stops with RuntimeError"),
         (_cached(LOOKED + "return seen, keys.detach(), values.detach()"), "gradient"),
+        (
+            _cached(LOOKED.replace("[past : past + new]", "[-new:]") + "return seen, keys, values"),
+            "the last places of the *table*",
+        ),
+        (
+            _cached(
+                LOOKED.replace("x @ to_k", "tokens @ to_k").replace("x @ to_v", "tokens @ to_v")
+                + "return seen, keys, values"
+            ),
+            "added to the queries only",
+        ),
+        (_cached(LOOKED.replace("x @ to_v", "tokens @ to_v") + "return seen, keys, values"), "missing in the values"),
+        (_cached(LOOKED.replace("x @ to_q", "tokens @ to_q") + "return seen, keys, values"), "missing in the queries"),
+        (
+            _cached(
+                LOOKED.replace("x @ to_q, x @ to_k, x @ to_v", "(tokens @ w + x - tokens for w in (to_q, to_k, to_v))")
+                + "return seen, keys, values"
+            ),
+            "they belong to the *tokens*",
+        ),
+        (
+            _cached(
+                LOOKED.replace("[cached_keys, k], dim=1)", "[cached_keys, x], dim=1) @ to_k").replace(
+                    "[cached_values, v], dim=1)", "[cached_values, x], dim=1) @ to_v"
+                )
+                + "return seen, keys, values"
+            ),
+            "a second time: they are keys and values already",
+        ),
+        (
+            _cached(LOOKED.replace("x @ to_q, x @ to_k", "x @ to_k, x @ to_q") + "return seen, keys, values"),
+            "`to_q` and `to_k` are swapped",
+        ),
+        (
+            _cached(
+                LOOKED.replace("x @ to_q, x @ to_k, x @ to_v", "(F.linear(x, w) for w in (to_q, to_k, to_v))")
+                + "return seen, keys, values"
+            ),
+            "You transposed the weights",
+        ),
+        (
+            _cached(LOOKED.replace("past : past + new", "past - 1 : past - 1 + new") + "return seen, keys, values"),
+            "The positions are one too small",
+        ),
+        (
+            _cached(LOOKED.replace("triu(past + 1)", "triu(new + 1)") + "return seen, keys, values"),
+            "shifted by the number of *new* tokens",
+        ),
+        (
+            _cached(
+                GROWN
+                + "seen = F.scaled_dot_product_attention(q, keys, values, is_causal=past == 0)\nreturn seen, keys, values"
+            ),
+            "The mask is missing where there is a cache",
+        ),
+        (
+            _cached(LOOKED.replace(", dtype=torch.bool", "") + "return seen, keys, values"),
+            "The mask holds numbers",
+        ),
+        (
+            _cached(LOOKED.replace("triu(past + 1)", "tril(past)") + "return seen, keys, values"),
+            "Is a row hidden wholly",
+        ),
     ],
     "merge_step": [
         (_merge("raise NotImplementedError()"), "This is not written yet"),
@@ -780,6 +940,102 @@ return best, merged
         (_merge(BEST + MERGED.replace("return best, merged", "return merged, best")), "The two are swapped"),
         (_merge(BEST + MERGED.replace("return best, merged", "return merged")), "You return the words alone"),
         (_merge(BEST + MERGED.replace("i + 1 < len(word) and ", "")), "Your code stops with IndexError"),
+        (
+            _merge(
+                """
+frequency = Counter()
+for word, count in zip(words, counts):
+    for i in range(len(word)):
+        frequency[word[i - 1], word[i]] += count
+best = min(frequency, key=lambda pair: (-frequency[pair], pair))
+"""
+                + MERGED
+            ),
+            "with its first one",
+        ),
+        (_merge(BEST.replace("zip(word, word[1:])", "zip(word[:-2], word[1:])") + MERGED), "range(len(word) - 1)"),
+        (_merge(BEST.replace("+= count", "= count") + MERGED), "*add* to what was counted before"),
+        (
+            _merge(
+                """
+frequency = Counter()
+for word, count in zip(words, counts):
+    last = None
+    for i in range(len(word) - 1):
+        pair = word[i], word[i + 1]
+        if pair != last or pair[0] != pair[1]:
+            frequency[pair] += count
+            last = pair
+        else:
+            last = None
+best = min(frequency, key=lambda pair: (-frequency[pair], pair))
+"""
+                + MERGED
+            ),
+            "as neighbours there are two",
+        ),
+        (
+            _merge(BEST + MERGED.replace("merged.append(out)", "merged += [out] if new_id in out else []")),
+            "only the words that have changed",
+        ),
+        (
+            _merge(BEST + MERGED.replace("merged.append(out)", "merged += [out] if len(word) > 1 else []")),
+            "Words of one token are missing",
+        ),
+        (
+            _merge(
+                COUNTED
+                + """
+best = None
+for pair in frequency:
+    if best is None or frequency[pair] >= frequency[best]:
+        best = pair
+"""
+                + MERGED
+            ),
+            "the one that was counted last",
+        ),
+        (
+            _merge(COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], pair[0]))\n" + MERGED),
+            "the smallest second id",
+        ),
+        (
+            _merge(COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], pair[1], pair[0]))\n" + MERGED),
+            "you compare the *second* ids first",
+        ),
+        (
+            _merge(COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], sum(pair)))\n" + MERGED),
+            "the *sums* of the ids",
+        ),
+        (
+            _merge(
+                COUNTED + "best = min(frequency, key=lambda pair: (-frequency[pair], pair[0], -pair[1]))\n" + MERGED
+            ),
+            "the smallest second id",
+        ),
+        (
+            _merge(
+                BEST
+                + """
+merged = []
+for word in words:
+    text = " ".join(map(str, word)).replace(f"{best[0]} {best[1]}", str(new_id))
+    merged.append([int(token) for token in text.split()])
+return best, merged
+"""
+            ),
+            "has another length",
+        ),
+        (
+            _merge(
+                COUNTED
+                + "frequency = {pair: n for pair, n in frequency.items() if n > 1}\n"
+                + "best = min(frequency, key=lambda pair: (-frequency[pair], pair))\n"
+                + MERGED
+            ),
+            "Your code stops with ValueError",
+        ),
+        (_merge(BEST + MERGED.replace("i + 1 < len(word) and ", "")), "has to stop one place earlier"),
     ],
     "next_probabilities": [
         (_next("raise NotImplementedError()"), "This is not written yet"),
@@ -923,7 +1179,7 @@ if 0 < top_k < logits.shape[-1]:
 return logits.softmax(-1)
 """
             ),
-            "You take top-p before top-k",
+            "p counts the share of *all* tokens",
         ),
         (
             _next(NUCLEUS + 'return logits.masked_fill(outside, float("-inf")).log_softmax(-1)'),
@@ -941,6 +1197,109 @@ return logits.softmax(-1)
             ),
             "draws random numbers of its own",
         ),
+        (
+            _next(
+                SORTED
+                + """
+outside = total > top_p
+outside[:, 0] = False
+outside = torch.zeros_like(outside).scatter(-1, order, outside)
+return logits.masked_fill(outside, float("-inf")).softmax(-1)
+"""
+            ),
+            "Top-p drops the token that crosses the threshold: the fewest",
+        ),
+        (
+            _next(
+                HOT
+                + """
+probabilities = logits.softmax(-1)
+if 0 < top_k < logits.shape[-1]:
+    smallest = probabilities.topk(top_k, dim=-1).values[:, -1:]
+    probabilities = probabilities * (probabilities >= smallest)
+    probabilities = probabilities / probabilities.sum(-1, keepdim=True)
+ordered, order = probabilities.sort(dim=-1, descending=True)
+outside = ordered.cumsum(-1) > top_p
+outside[:, 0] = False
+probabilities[torch.zeros_like(outside).scatter(-1, order, outside)] = 0
+return probabilities / probabilities.sum(-1, keepdim=True)
+"""
+            ),
+            "Top-p drops the token that crosses the threshold: the fewest",
+        ),
+        (
+            _next(SORTED + 'return logits.masked_fill(total - share >= top_p, float("-inf")).softmax(-1)'),
+            "The mask is in the order of the sorted tokens",
+        ),
+        (
+            _next(SORTED + 'return ordered.masked_fill(total - share >= top_p, float("-inf")).softmax(-1)'),
+            "in sorted order: column i belongs to token i",
+        ),
+        (
+            _next(
+                SORTED
+                + """
+outside = (total - share >= top_p).gather(-1, order)
+return logits.masked_fill(outside, float("-inf")).softmax(-1)
+"""
+            ),
+            "brings the mask into the sorted order once more",
+        ),
+        (
+            _next(
+                TOP_K
+                + """
+share = logits.softmax(-1)
+outside = (share.cumsum(-1) - share >= top_p) & (top_p < 1)
+return logits.masked_fill(outside, float("-inf")).softmax(-1)
+"""
+            ),
+            "sort them first",
+        ),
+        (_next(NUCLEUS + "return logits.masked_fill(outside, 0.0).softmax(-1)"), "What top-p drops has logit 0"),
+        (
+            _next(NUCLEUS + "return (logits.softmax(-1) * ~outside)"),
+            "What top-p leaves does not add up to 1",
+        ),
+        (
+            _next(NUCLEUS + 'outside &= top_k == 0\nreturn logits.masked_fill(outside, float("-inf")).softmax(-1)'),
+            "top_p has no effect where top_k is given",
+        ),
+        (
+            _next(HOT + NUCLEUS + 'return logits.masked_fill(outside, float("-inf")).softmax(-1)'),
+            "divided by the temperature twice",
+        ),
+        (
+            _next(
+                NUCLEUS.replace("values[:, -1:]", "values.min()")
+                + 'return logits.masked_fill(outside, float("-inf")).softmax(-1)'
+            ),
+            "One threshold is used for all texts, the smallest",
+        ),
+        (
+            _next(
+                HOT
+                + """
+p = logits.softmax(-1)
+if 0 < top_k < logits.shape[-1]:
+    p = p * (p >= p.topk(top_k, -1).values[:, -1:])
+s, order = p.sort(-1, descending=True)
+inside = s.cumsum(-1) - s < top_p
+p = p * torch.zeros_like(inside).scatter(-1, order, inside)
+return p / p.sum(-1, keepdim=True)
+"""
+            ),
+            "make the k likeliest add up to 1",
+        ),
+        (
+            _next(
+                "p = logits.softmax(-1) / temperature\nlogits = (p / p.sum(-1, keepdim=True)).log()\n"
+                + NUCLEUS.replace(HOT, "")
+                + 'return logits.masked_fill(outside, float("-inf")).softmax(-1)'
+            ),
+            "are what they were",
+        ),
+        (_next(NUCLEUS.replace("0 < top_k < logits.shape[-1]", "top_k > 0") + "return logits"), "out of range"),
     ],
 }
 

@@ -61,11 +61,20 @@ def _weights_alone(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _causal_attention(q, k, torch.eye(q.shape[-2]).expand(*q.shape[:-1], -1))
 
 
-def _attending(draw: Draw, *shape: int) -> tuple[Tensor, Tensor, Tensor]:
+def _masking_with(number: float) -> Attend:
+    return _weighted(lambda scores, hidden, root: (scores / root).masked_fill(hidden, number).softmax(-1))
+
+
+def _zero_times_infinity(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _weighted(lambda scores, hidden, root: (scores / root + hidden * NEVER).softmax(-1))(q, k, v)
+
+
+def _attending(draw: Draw, *shape: int, size: float = 1.5) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of a shape (..., n, d); scores are large enough for the softmax to choose."""
-    return 1.5 * draw.normal(*shape), 1.5 * draw.normal(*shape), draw.normal(*shape)
+    return size * draw.normal(*shape), size * draw.normal(*shape), draw.normal(*shape)
 
 
+_NOT_A_NUMBER = "Your result holds NaN. Is a row hidden wholly, so that the softmax has nothing to choose from (each token sees at least itself)? Or is 0 multiplied by infinity?"
 _READS_ON = "so it reads the very token that it is to predict, and the loss falls to nothing while nothing is learned"
 
 causal_attention = Check(
@@ -74,10 +83,10 @@ causal_attention = Check(
     reference=_causal_attention,
     holds="each token looks at itself and at those before it, with weights that add up to 1",
     look='01_transformers, exercise 1 "Attention that cannot look ahead"',
-    hint="scores = queries @ keys.mT / sqrt(d), (..., n, n); minus infinity where the key stands later than the query, torch.ones(n, n).triu(1); softmax over the last axis; times the values.",
+    hint="scores = queries @ keys.mT / sqrt(d), (..., n, n); minus infinity where the key stands later than the query, torch.ones(n, n, dtype=torch.bool).triu(1); softmax over the last axis; times the values.",
     cases=(
-        Case("2 texts of 5 tokens, 3 heads of width 4", lambda draw: _attending(draw, 2, 3, 5, 4)),
-        Case("3 texts of 4 tokens, width 9, no axis for heads", lambda draw: _attending(draw, 3, 4, 9)),
+        Case("2 texts of 5 tokens, 3 heads of width 6", lambda draw: _attending(draw, 2, 3, 5, 6)),
+        Case("3 texts of 4 tokens, width 9, no axis for heads, large scores", lambda draw: _attending(draw, 3, 4, 9, size=3.5)),
         Case("1 text of 1 token", lambda draw: _attending(draw, 1, 2, 1, 6)),
     ),
     hidden_cases=(
@@ -86,7 +95,7 @@ causal_attention = Check(
     ),
     gradients="required",
     differentiable=("queries", "keys", "values"),
-    not_a_number="Your result holds NaN: somewhere a row of scores is hidden wholly, and the softmax has nothing to choose from. Each token sees at least itself.",
+    not_a_number=_NOT_A_NUMBER,
     mistakes=(
         Mistake(
             _hiding(torch.zeros_like),
@@ -176,9 +185,44 @@ causal_attention = Check(
             _weights_alone,
             "You return the weights: multiply them by the values.",
         ),
+        *(
+            Mistake(
+                _masking_with(number),
+                f"Hidden scores are {number}: that is small, but beside other scores the softmax makes a weight of it. It has to be minus infinity.",
+            )
+            for number in (-1, -10)
+        ),
         Mistake(
-            _weighted(lambda scores, hidden, root: (scores / root).masked_fill(hidden, -1.0).softmax(-1)),
-            "Hidden scores are -1: that is small, but the softmax makes a weight of it. It has to be minus infinity.",
+            _zero_times_infinity,
+            "0 times infinity is NaN, so multiplying a mask of zeros and ones by minus infinity spoils every score that is to stay. Use masked_fill, or torch.full((n, n), -math.inf).triu(1).",
+        ),
+        Mistake(
+            _weighted(lambda scores, hidden, root: (scores / root).masked_fill(hidden | torch.eye(len(hidden), dtype=torch.bool), -1e9).softmax(-1)),
+            "The diagonal is masked: no token sees itself. Hide from the first place *above* the diagonal on, triu(1).",
+        ),
+        Mistake(
+            lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool).triu(1)),
+            "The mask is turned: for scaled_dot_product_attention True means that a token *may* look, so it is tril().",
+        ),
+        Mistake(
+            _weighted(lambda scores, hidden, root: (scores / root).masked_fill(hidden, NEVER).softmax(2)),
+            "The softmax runs over axis 2, which is the last one only where there are three axes: with heads there are four. Count from the end, dim=-1.",
+        ),
+        Mistake(
+            _weighted(lambda scores, hidden, root: (scores / root).masked_fill(hidden, NEVER).softmax(1)),
+            "The softmax runs over axis 1, which is that of the queries, or of the heads: each query divides its attention among the *keys*, the last axis, dim=-1.",
+        ),
+        Mistake(
+            _weighted(lambda scores, hidden, root: (scores / root).masked_fill(hidden, NEVER).softmax(-1).mT),
+            "The weights are transposed: their rows are the queries, so it is weights @ values.",
+        ),
+        Mistake(
+            lambda q, k, v: _causal_attention(q, k, v) if q.dim() == 3 else q @ k.transpose(1, 2),
+            "transpose(1, 2) exchanges the last two axes only where there are three: with heads there are four. Count from the end, keys.mT or transpose(-2, -1).",
+        ),
+        Mistake(
+            lambda q, k, v: q @ k.T,
+            "keys.T turns *all* axes round, those of texts and heads as well: keys.mT exchanges the last two.",
         ),
     ),
 )  # fmt: skip
@@ -228,6 +272,10 @@ def _uncut_values(x: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, heads
     return seen.mean(1) @ out
 
 
+def _raw_values(x: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, heads: int) -> Tensor:
+    return _whole(_causal_attention(_heads(x @ q, heads), _heads(x @ k, heads), _heads(x, heads))) @ out
+
+
 def _projected(draw: Draw, batch: int, tokens: int, width: int, heads: int) -> tuple[Tensor | int, ...]:
     """Tokens, four weights and the number of heads."""
     weights = [draw.normal(width, width) / math.sqrt(width) for _ in range(4)]
@@ -256,6 +304,18 @@ multi_head_attention = Check(
         Mistake(
             lambda x, q, k, v, out, h: _multi_head_attention(x, q, k, v, out, 1),
             "You took one head: cut queries, keys and values into num_heads pieces of width / num_heads each, which look about on their own.",
+        ),
+        Mistake(
+            _many_headed(split=lambda tokens, heads: tokens.unflatten(2, (-1, heads)).transpose(1, 2)),
+            "You cut into width / num_heads heads of num_heads numbers each. It is num_heads heads: unflatten(2, (num_heads, -1)), or chunk (split wants the *size* of a piece, chunk their number).",
+        ),
+        Mistake(
+            _many_headed(join=lambda seen: seen.transpose(2, 3).reshape(seen.shape[0], seen.shape[2], -1)),
+            "On the way back the wrong axes are exchanged: tokens and heads have to change places, transpose(1, 2), before the last two are flattened.",
+        ),
+        Mistake(
+            _raw_values,
+            "`to_v` is not used: the values are tokens @ to_v.",
         ),
         Mistake(
             _many_headed(split=lambda tokens, heads: tokens.reshape(tokens.shape[0], heads, tokens.shape[1], -1)),
@@ -407,14 +467,28 @@ def _one_noise(
     return _corrupt(input_ids, noise[[0, 0, 2]] / torch.tensor([1, rate, 1])[:, None, None], special, mask_token_id, vocab_size, rate)  # fmt: skip
 
 
-def _sentences(draw: Draw, batch: int, length: int, vocab_size: int, rate: float) -> tuple[Tensor | int | float, ...]:
-    """Texts between [CLS] (1) and [SEP] (2), with padding (0) behind; the mask is 3; noise; what is special."""
+def _noise_from(*order: int) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The noises in another order."""
+    return lambda ids, noise, *others: _corrupt(ids, noise[list(order)], *others)
+
+
+def _special_for_labels(
+    input_ids: Tensor, noise: Tensor, special: Tensor, mask_token_id: int, vocab_size: int, rate: float = 0.15
+) -> tuple[Tensor, Tensor]:
+    corrupted, _ = _corrupt(input_ids, noise, torch.zeros_like(special), mask_token_id, vocab_size, rate)
+    return corrupted, _corrupt(input_ids, noise, special, mask_token_id, vocab_size, rate)[1]
+
+
+def _sentences(
+    draw: Draw, batch: int, length: int, vocab_size: int, rate: float, mask_token_id: int = 3
+) -> tuple[Tensor | int | float, ...]:
+    """Texts from a first token (1) to a last one (2), with padding (0) behind; noise; what is special."""
     lengths = draw.integers(length // 3, batch) + length - length // 3 + 1
     place = torch.arange(length)
     special = (place == 0) | (place >= lengths[:, None] - 1)
-    input_ids = torch.where(place == lengths[:, None] - 1, 2, torch.where(special, 0, 4 + draw.integers(vocab_size - 4, batch, length)))  # fmt: skip
+    input_ids = torch.where(place == lengths[:, None] - 1, 2, torch.where(special, 0, 4 + draw.integers(vocab_size - 5, batch, length)))  # fmt: skip
     input_ids[:, 0] = 1
-    return input_ids, draw.uniform(3, batch, length), special, 3, vocab_size, rate
+    return input_ids, draw.uniform(3, batch, length), special, mask_token_id, vocab_size, rate
 
 
 corrupt = Check(
@@ -426,13 +500,13 @@ corrupt = Check(
     hint="chosen = (noise[0] < rate) & ~special. Where chosen: the mask if noise[1] < 0.8, the id (noise[2] * vocab_size).long() if it is below 0.9, else the token itself. labels = input_ids where chosen, else -100.",
     cases=(
         Case("8 texts of up to 60 tokens, rate 0.15", lambda draw: _sentences(draw, 8, 60, 500, 0.15)),
-        Case("3 texts of up to 40 tokens, rate 0.5", lambda draw: _sentences(draw, 3, 40, 90, 0.5)),
+        Case("3 texts of up to 40 tokens, rate 0.5", lambda draw: _sentences(draw, 3, 40, 90, 0.5, mask_token_id=89)),
     ),
     hidden_cases=(Case("12 texts of up to 80 tokens, rate 0.3", lambda draw: _sentences(draw, 12, 80, 2000, 0.3)),),
     mistakes=(
         Mistake(
             _mending(lambda u, special, rate: u < rate),
-            "Special tokens are masked too: [CLS], [SEP] and padding say nothing, and asking for them teaches nothing. Choose only where `special` is False.",
+            "Special tokens are masked too: they frame a text or fill it up, say nothing, and asking for them teaches nothing. Choose only where `special` is False.",
         ),
         Mistake(
             _mending(lambda u, special, rate: (u < rate) & special),
@@ -456,7 +530,31 @@ corrupt = Check(
         ),
         Mistake(
             _mending(masked=lambda u: u >= 0, random=lambda u: u < 0),
-            "Every chosen token becomes a mask. But no text in use has masks, so a tenth is replaced by random tokens and a tenth stays: then the network must mind *every* token, as any might be wrong.",
+            "Every chosen token becomes a mask. But no text in use has masks, so a tenth is replaced by random tokens and a tenth stays. (noise[1] says which: noise[0] of a chosen token is below 0.8 anyway.)",
+        ),
+        Mistake(
+            _mending(random=lambda u: u < 0.9),
+            "The random tokens overwrite the masks: where noise[1] is below 0.8 it is below 0.9 as well. Random is from 0.8 to 0.9 only.",
+        ),
+        Mistake(
+            _special_for_labels,
+            "Special tokens are not asked for, but they are changed in the text all the same: choose only where `special` is False, for both.",
+        ),
+        Mistake(
+            _mending(lambda u, special, rate: (u > 1 - rate) & ~special),
+            "You choose where noise[0] is above 1 - rate: just as many, but it is *below* the rate here. Results are compared token by token.",
+        ),
+        Mistake(
+            _noise_from(1, 0, 2),
+            "noise[0] and noise[1] are exchanged: the first says whether a token is chosen, the second what becomes of it.",
+        ),
+        Mistake(
+            _noise_from(0, 2, 1),
+            "noise[1] and noise[2] are exchanged: the second says what becomes of a token, the third which random one.",
+        ),
+        Mistake(
+            _mending(ids=lambda noise, vocab_size: torch.zeros_like(noise[2]).long()),
+            "All random tokens are token 0: .long() cuts off what comes after the point, so multiply first, (noise[2] * vocab_size).long().",
         ),
         Mistake(
             _mending(random=lambda u: u < 0),
@@ -548,7 +646,7 @@ Three = tuple[Tensor, Tensor, Tensor]
 
 
 def _remembering(
-    places: Callable[[int, int], Tensor] = lambda past, new: torch.arange(past, past + new),
+    places: Callable[[int, int], Tensor | slice] = lambda past, new: slice(past, past + new),
     append: Callable[[Tensor, Tensor], Tensor] = lambda old, new: torch.cat([old, new], dim=1),
     hidden: Callable[[int, int], Tensor] = lambda past, new: torch.ones(new, past + new, dtype=torch.bool).triu(
         past + 1
@@ -616,6 +714,39 @@ def _last_only(
     return seen[:, -1:], keys, values
 
 
+def _placing(parts: str) -> Callable[..., Three]:
+    """A step in which only some of queries "q", keys "k" and values "v" get the places."""
+
+    def attend_with_cache(
+        tokens: Tensor, positions: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, old_keys: Tensor, old_values: Tensor
+    ) -> Three:  # fmt: skip
+        past, new = old_keys.shape[1], tokens.shape[1]
+        placed = tokens + positions[past : past + new]
+        q, k, v = (
+            (placed if part in parts else tokens) @ to for part, to in zip("qkv", (to_q, to_k, to_v), strict=True)
+        )
+        keys, values = torch.cat([old_keys, k], dim=1), torch.cat([old_values, v], dim=1)
+        seen = torch.ones(new, past + new, dtype=torch.bool).tril(past)
+        return F.scaled_dot_product_attention(q, keys, values, seen), keys, values
+
+    return attend_with_cache
+
+
+def _placed_afterwards(
+    tokens: Tensor, positions: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, old_keys: Tensor, old_values: Tensor
+) -> Three:
+    past, new = old_keys.shape[1], tokens.shape[1]
+    q, k, v = (tokens @ to + positions[past : past + new] for to in (to_q, to_k, to_v))
+    keys, values = torch.cat([old_keys, k], dim=1), torch.cat([old_values, v], dim=1)
+    return F.scaled_dot_product_attention(q, keys, values, torch.ones(new, past + new).tril(past).bool()), keys, values
+
+
+def _projected_again(
+    tokens: Tensor, positions: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, old_keys: Tensor, old_values: Tensor
+) -> Three:
+    return _attend_with_cache(tokens, positions, to_q, to_k, to_v, old_keys @ to_k, old_values @ to_v)
+
+
 def _stepping(draw: Draw, batch: int, past: int, new: int, width: int) -> tuple[Tensor, ...]:
     """New tokens, a table of positions, three weights, and the cache."""
     weights = [draw.normal(width, width) / math.sqrt(width) for _ in range(3)]
@@ -629,7 +760,7 @@ attend_with_cache = Check(
     reference=_attend_with_cache,
     holds="new tokens at their own places see the old ones and one another, and the cache has grown by them",
     look='01_transformers, exercise 5 "Read nothing twice"',
-    hint="past = cached_keys.shape[1]; tokens + positions[past : past + new]; keys and values behind the cached ones, torch.cat(dim=1); hide torch.ones(new, past + new).triu(past + 1).",
+    hint="past = cached_keys.shape[1]; tokens + positions[past : past + new]; keys and values behind the cached ones, torch.cat(dim=1); hide torch.ones(new, past + new, dtype=torch.bool).triu(past + 1).",
     cases=(
         Case("2 texts, 1 token after 4", lambda draw: _stepping(draw, 2, 4, 1, 6)),
         Case("3 texts, 3 tokens after 2", lambda draw: _stepping(draw, 3, 2, 3, 4)),
@@ -641,6 +772,7 @@ attend_with_cache = Check(
     ),
     gradients="required",
     differentiable=("tokens", "to_q", "to_k", "to_v"),
+    not_a_number=_NOT_A_NUMBER,
     mistakes=(
         Mistake(
             _remembering(places=lambda past, new: torch.arange(new)),
@@ -655,8 +787,40 @@ attend_with_cache = Check(
             "The positions are one too large: with `past` tokens cached, at places 0 to past - 1, the next one is at place past.",
         ),
         Mistake(
-            _remembering(places=lambda past, new: torch.arange(past - 1, past - 1 + new).clamp(min=0)),
+            _remembering(places=lambda past, new: slice(past - 1, past - 1 + new)),
             "The positions are one too small: the last cached token stands at place past - 1 already.",
+        ),
+        Mistake(
+            _remembering(places=lambda past, new: slice(-new, None)),
+            "The new tokens get the last places of the *table*, positions[-new:]: they stand behind those that are cached, positions[past : past + new].",
+        ),
+        Mistake(
+            _placing("q"),
+            "The positions are added to the queries only: keys and values are made of tokens with their places, too.",
+        ),
+        Mistake(
+            _placing("qk"),
+            "The positions are missing in the values: add them to the tokens once, before all three are made.",
+        ),
+        Mistake(
+            _placing("kv"),
+            "The positions are missing in the queries: add them to the tokens once, before all three are made.",
+        ),
+        Mistake(
+            _placed_afterwards,
+            "The positions are added to queries, keys and values: they belong to the *tokens*, before the products.",
+        ),
+        Mistake(
+            _projected_again,
+            "Cached keys and values are multiplied by to_k and to_v a second time: they are keys and values already.",
+        ),
+        Mistake(
+            lambda x, places, q, k, v, *cache: _attend_with_cache(x, places, k, q, v, *cache),
+            "`to_q` and `to_k` are swapped.",
+        ),
+        Mistake(
+            lambda x, places, q, k, v, *cache: _attend_with_cache(x, places, q.T, k.T, v.T, *cache),
+            "You transposed the weights, as F.linear does: here it is tokens @ to_q.",
         ),
         Mistake(
             _without_positions,
@@ -672,7 +836,15 @@ attend_with_cache = Check(
         ),
         Mistake(
             _remembering(hidden=lambda past, new: torch.ones(new, past + new, dtype=torch.bool).triu(1)),
-            "The mask forgets the cache: triu(1) lets the first new token see the first cached one only. Columns are shifted by `past`: triu(past + 1).",
+            "The mask forgets the cache: triu(1), as in `causal_attention`, lets the first new token see the first cached one only. Columns are shifted by `past`: triu(past + 1).",
+        ),
+        Mistake(
+            _remembering(hidden=lambda past, new: torch.ones(new, past + new, dtype=torch.bool).triu(new + 1)),
+            "The mask is shifted by the number of *new* tokens: it is that of the cached ones, triu(past + 1).",
+        ),
+        Mistake(
+            _remembering(hidden=lambda past, new: torch.ones(new, past + new, dtype=torch.bool).triu(1 if past == 0 else past + new)),
+            "The mask is missing where there is a cache: of several new tokens the first would see those after it. Hide triu(past + 1).",
         ),
         Mistake(
             _remembering(hidden=lambda past, new: torch.zeros(new, past + new, dtype=torch.bool)),
@@ -811,6 +983,41 @@ def _once_a_word(words: Words, counts: Sequence[int]) -> Counter[Pair]:
     return frequency
 
 
+def _around(words: Words, counts: Sequence[int]) -> Counter[Pair]:
+    frequency: Counter[Pair] = Counter()
+    for word, count in zip(words, counts, strict=True):
+        for place in range(len(word)):
+            frequency[word[place - 1], word[place]] += count
+    return frequency
+
+
+def _but_the_last(words: Words, counts: Sequence[int]) -> Counter[Pair]:
+    return _counted([word[:-1] for word in words], counts)
+
+
+def _latest(words: Words, counts: Sequence[int]) -> Counter[Pair]:
+    return Counter({pair: count for word, count in zip(words, counts, strict=True) for pair in _pairs(word)})
+
+
+def _apart(words: Words, counts: Sequence[int]) -> Counter[Pair]:
+    """Of a a a one pair (a, a)."""
+    frequency: Counter[Pair] = Counter()
+    for word, count in zip(words, counts, strict=True):
+        for pair in set(_pairs(word)):
+            frequency[pair] += count * sum(token is None for token in _merged(word, pair, None))
+    return frequency
+
+
+def _changed_alone(words: Words, counts: Sequence[int], new_id: int) -> tuple[Pair, Words]:
+    pair, merged = _merge_step(words, counts, new_id)
+    return pair, tuple(word for word in merged if new_id in word)
+
+
+def _long_alone(words: Words, counts: Sequence[int], new_id: int) -> tuple[Pair, Words]:
+    pair, merged = _merge_step(words, counts, new_id)
+    return pair, tuple(new for new, word in zip(merged, words, strict=True) if len(word) > 1)
+
+
 def _first_place(word: Sequence[int], pair: Pair, new_id: int) -> tuple[int, ...]:
     places = [place for place, found in enumerate(_pairs(word)) if found == pair]
     return tuple(word) if not places else (*word[: places[0]], new_id, *word[places[0] + 2 :])
@@ -877,8 +1084,8 @@ def _spelled(draw: Draw, words: int, letters: int, length: int, new_id: int) -> 
 
 
 _RUNS: Words = ((7, 7, 7, 2), (2, 7, 7), (5, 2, 5, 2), (2, 5), (9,), (1, 9))
-_OFTEN: Words = ((4, 6, 4, 6, 4, 6), (6, 1, 4), (6, 1), (4, 3))
-_TIED: Words = ((8, 3), (3, 8, 1), (1, 3), (3, 1, 5), (5, 1), (6, 2, 6, 2))
+_OFTEN: Words = ((4, 6, 4, 6, 4, 6), (6, 4, 1), (6, 1), (14, 6), (9, 2), (9, 2, 1), (2, 9, 2), (5, 9, 2), (5, 8))
+_TIED: Words = ((6, 4, 2, 9), (6, 8, 9, 5), (2, 6), (8, 5), (3, 9, 1), (4, 8))
 
 merge_step = Check(
     name="merge_step",
@@ -889,8 +1096,8 @@ merge_step = Check(
     hint="Add `count` to frequency[pair] for each pair of neighbours, zip(word, word[1:]); min(frequency, key=lambda pair: (-frequency[pair], pair)). To merge, walk with an index: 2 on after a merge, 1 otherwise.",
     cases=(
         Case("6 words with runs of one token", lambda draw: (_RUNS, (5, 1, 4, 1, 20, 1), 10)),
-        Case("6 words with pairs that are equally frequent", lambda draw: (_TIED, (2, 3, 2, 3, 3, 1), 12)),
-        Case("4 words, one of which has a pair three times", lambda draw: (_OFTEN, (2, 3, 1, 1), 7)),
+        Case("6 words in which each pair comes once", lambda draw: (_TIED, (1,) * 6, 12)),
+        Case("9 words, one of which has a pair three times", lambda draw: (_OFTEN, (2, 1, 1, 1, 1, 1, 1, 1, 5), 7)),
         Case("12 words of few letters", lambda draw: _spelled(draw, 12, 4, 7, 20)),
     ),
     hidden_cases=(
@@ -905,6 +1112,30 @@ merge_step = Check(
         Mistake(
             _merging(_across),
             "You count pairs across the borders of words, the end of one with the beginning of the next: pairs are neighbours *within* a word.",
+        ),
+        Mistake(
+            _merging(_around),
+            "You count the last token of a word with its first one: word[i - 1] is the *last* token where i is 0.",
+        ),
+        Mistake(
+            _merging(_but_the_last),
+            "The last pair of each word is not counted: a word of n tokens has n - 1 pairs, range(len(word) - 1).",
+        ),
+        Mistake(
+            _merging(_latest),
+            "A pair that comes in several words has the count of the last of them: *add* to what was counted before, +=.",
+        ),
+        Mistake(
+            _merging(_apart),
+            "You count a a a as one pair (a, a): as neighbours there are two, though only one can be merged.",
+        ),
+        Mistake(
+            _changed_alone,
+            "You return only the words that have changed: the others belong to the text as well.",
+        ),
+        Mistake(
+            _long_alone,
+            "Words of one token are missing: they have no pair, but belong to the text as well.",
         ),
         Mistake(
             _merging(_once_a_word),
@@ -929,6 +1160,22 @@ merge_step = Check(
         Mistake(
             _merging(choose=lambda frequency: max(frequency, key=lambda pair: frequency[pair])),
             "Of equally frequent pairs you take the one that was counted first, as max and Counter.most_common do: the exercise wants the one with the smallest ids. (Otherwise the order of the words would decide.)",
+        ),
+        Mistake(
+            _merging(choose=lambda frequency: max(reversed(frequency), key=lambda pair: frequency[pair])),
+            "Of equally frequent pairs you take the one that was counted last: the exercise wants the one with the smallest ids.",
+        ),
+        Mistake(
+            _merging(choose=lambda frequency: min(frequency, key=lambda pair: (-frequency[pair], pair[0]))),
+            "Of equally frequent pairs with the same first id you do not take the one with the smallest second id.",
+        ),
+        Mistake(
+            _merging(choose=lambda frequency: min(frequency, key=lambda pair: (-frequency[pair], pair[::-1]))),
+            "Of equally frequent pairs you compare the *second* ids first: it is the first one, then the second.",
+        ),
+        Mistake(
+            _merging(choose=lambda frequency: min(frequency, key=lambda pair: (-frequency[pair], sum(pair)))),
+            "Of equally frequent pairs you compare the *sums* of the ids: it is the first id, then the second.",
         ),
         Mistake(
             _merging(choose=min),
@@ -1032,6 +1279,35 @@ def _as_sorted(logits: Tensor, top_p: float) -> Tensor:
     return ordered.masked_fill(share.cumsum(-1) - share >= top_p, NEVER)
 
 
+def _always_as_sorted(logits: Tensor, top_p: float) -> Tensor:
+    ordered = logits.sort(dim=-1, descending=True).values
+    share = ordered.softmax(-1)
+    return ordered.masked_fill(share.cumsum(-1) - share >= top_p, NEVER)
+
+
+def _never_sorted(logits: Tensor, top_p: float) -> Tensor:
+    share = logits.softmax(-1)
+    return logits.masked_fill(share.cumsum(-1) - share >= top_p, NEVER) if top_p < 1 else logits
+
+
+def _gathered(logits: Tensor, top_p: float) -> Tensor:
+    if top_p >= 1:
+        return logits
+    ordered, order = logits.sort(dim=-1, descending=True)
+    share = ordered.softmax(-1)
+    return logits.masked_fill((share.cumsum(-1) - share >= top_p).gather(-1, order), NEVER)
+
+
+def _zeros_outside(logits: Tensor, top_p: float) -> Tensor:
+    return logits.where(keep_top_p(logits, top_p) > NEVER, 0.0)
+
+
+def _of_batch(logits: Tensor, top_k: int) -> Tensor:
+    if top_k == 0 or top_k >= logits.shape[-1]:
+        return logits
+    return logits.masked_fill(logits < logits.topk(top_k).values.min(), NEVER)
+
+
 def _exactly_k(logits: Tensor, top_k: int) -> Tensor:
     if top_k == 0:
         return logits
@@ -1062,6 +1338,22 @@ def _not_renormalised(logits: Tensor, temperature: float, top_k: int, top_p: flo
     return (logits / temperature).softmax(-1) * kept
 
 
+def _p_not_renormalised(logits: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+    kept = _next_probabilities(logits, temperature, top_k, top_p) > 0
+    return keep_top_k(logits / temperature, top_k).softmax(-1) * kept
+
+
+def _either(logits: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+    return _next_probabilities(logits, temperature, top_k, 1.0 if top_k else top_p)
+
+
+def _with_tail(draw: Draw, batch: int, vocab_size: int, temperature: float) -> tuple[Tensor | float, ...]:
+    """Everything is kept. The last token is so unlikely that it makes no difference if rounding drops it at p = 1."""
+    logits, *settings = _logits_of(draw, batch, vocab_size - 1, temperature, 0, 1.0)
+    last = temperature * (logits.div(temperature).logsumexp(-1, keepdim=True) + math.log(9e-7))
+    return torch.cat([logits, last], dim=1), *settings
+
+
 def _logits_of(draw: Draw, batch: int, vocab_size: int, *settings: float) -> tuple[Tensor | float, ...]:
     """Logits of different spread from row to row, with settings (temperature, top_k, top_p)."""
     return (draw.normal(batch, vocab_size) * draw.uniform(batch, 1, low=1.0, high=2.5), *settings)
@@ -1082,18 +1374,19 @@ next_probabilities = Check(
     look='01_transformers, exercise 3 "What to say next"',
     hint="Divide by the temperature. Hide (minus infinity) logits below the k-th largest, logits.topk(k).values[:, -1:]. Sort what is left; hide a token if those *before* it hold p already, cumsum - probabilities >= p; bring the mask back to the tokens' own places with scatter. Softmax.",
     cases=(
-        Case("3 texts, 12 tokens, temperature 0.7 alone", lambda draw: _logits_of(draw, 3, 12, 0.7, 0, 1.0)),
-        Case("2 texts, 9 tokens, the 4 likeliest", lambda draw: _logits_of(draw, 2, 9, 1.0, 4, 1.0)),
+        Case("3 texts, 12 tokens, temperature 0.7 alone", lambda draw: _with_tail(draw, 3, 12, 0.7)),
+        Case("2 texts, 9 tokens, k 4, p 0.99", lambda draw: _logits_of(draw, 2, 9, 1.0, 4, 0.99)),
         Case("4 texts, 15 tokens, p 0.8", lambda draw: _logits_of(draw, 4, 15, 1.0, 0, 0.8)),
-        Case("2 texts, the third and the fourth likeliest token equal, the 3 likeliest", lambda draw: _tied(draw, 1.0, 3, 1.0)),
+        Case("2 texts, the third and the fourth likeliest token equal, k 3, p 0.97", lambda draw: _tied(draw, 1.0, 3, 0.97)),
         Case("5 texts, 20 tokens, temperature 1.5, k 8, p 0.7", lambda draw: _logits_of(draw, 5, 20, 1.5, 8, 0.7)),
-        Case("3 texts, 6 tokens, p 0.01", lambda draw: _logits_of(draw, 3, 6, 1.0, 0, 0.01)),
+        Case("3 texts, 6 tokens, k 9, p 0.01", lambda draw: _logits_of(draw, 3, 6, 1.0, 9, 0.01)),
     ),
     hidden_cases=(
         Case("6 texts, 30 tokens, temperature 0.5, k 5, p 0.9", lambda draw: _logits_of(draw, 6, 30, 0.5, 5, 0.9)),
-        Case("2 texts, 5 tokens, more asked for than there are", lambda draw: _logits_of(draw, 2, 5, 1.0, 9, 1.0)),
+        Case("2 texts, 5 tokens, more asked for than there are", lambda draw: _logits_of(draw, 2, 5, 1.0, 9, 0.95)),
     ),
     absolute=1e-6,
+    not_a_number="Your result holds NaN: in some text no token is left, and the softmax has nothing to choose from. The likeliest is always kept.",
     mistakes=(
         Mistake(
             _choosing(torch.mul),
@@ -1101,7 +1394,7 @@ next_probabilities = Check(
         ),
         Mistake(
             _choosing(lambda logits, temperature: logits),
-            "The temperature has no effect: divide the logits by it.",
+            "The temperature has no effect: divide the logits by it. (Probabilities that are divided by a number and made to add up to 1 again are what they were.)",
         ),
         Mistake(
             _choosing(heat=lambda logits, temperature: logits.softmax(-1) / temperature),
@@ -1168,12 +1461,44 @@ next_probabilities = Check(
             "You return the probabilities in sorted order: column i belongs to token i.",
         ),
         Mistake(
+            _choosing(p=_always_as_sorted),
+            "You return the probabilities in sorted order: column i belongs to token i.",
+        ),
+        Mistake(
+            _choosing(p=_gathered),
+            "gather(-1, order) brings the mask into the sorted order once more, not back: use torch.zeros_like(mask).scatter(-1, order, mask), or gather with order.argsort(-1).",
+        ),
+        Mistake(
+            _choosing(p=_never_sorted),
+            "The running sum goes through the tokens in their own order: sort them first, the likeliest in front.",
+        ),
+        Mistake(
+            _choosing(p=_zeros_outside),
+            "What top-p drops has logit 0, and the softmax makes exp(0) = 1 of that: it has to be minus infinity.",
+        ),
+        Mistake(
+            _either,
+            "top_p has no effect where top_k is given: both are applied, first top-k, then top-p to what is left.",
+        ),
+        Mistake(
+            _p_not_renormalised,
+            "What top-p leaves does not add up to 1: divide by the sum, or hide with minus infinity and take the softmax at the end.",
+        ),
+        Mistake(
+            lambda logits, temperature, *others: _next_probabilities(logits, temperature**2, *others),
+            "The logits are divided by the temperature twice.",
+        ),
+        Mistake(
+            _choosing(k=_of_batch),
+            "One threshold is used for all texts, the smallest: each text has its own k-th largest logit, topk(k).values[:, -1:].",
+        ),
+        Mistake(
             _not_renormalised,
             "What is left does not add up to 1: take the softmax *after* tokens were hidden with minus infinity, or divide by the sum.",
         ),
         Mistake(
             lambda logits, temperature, top_k, top_p: keep_top_k(keep_top_p(logits / temperature, top_p), top_k).softmax(-1),
-            "You take top-p before top-k: then p counts the share of *all* tokens. Here it is that of the k likeliest.",
+            "p counts the share of *all* tokens here. Take top-k first, and make the k likeliest add up to 1 (a softmax after the others are hidden): p counts their share.",
         ),
         Mistake(
             _choosing(last=lambda logits: logits.log_softmax(-1)),
