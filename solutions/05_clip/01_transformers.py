@@ -53,7 +53,7 @@ maps = attention_maps(learner, task.to(device))
 heads = torch.cat([layer[0].cpu() for layer in maps.values()])[:, None]  # (layers * heads, 1, n, n): shares, to be shown dark where they are large
 plots.show(
     plots.image_grid(1 - 2 * heads / heads.amax(dim=(2, 3), keepdim=True), columns=heads.shape[0] // len(maps), zoom=1.6, title="Where each head looks (rows: layers)"),
-    alt="A grid of square maps, one for each head, dark where a token of the row looks at a token of the column. All are empty above the diagonal; some show one stripe just below it, some many parallel stripes, some single dark dots.",
+    alt="A grid of square maps, one for each head, dark where a token of the row looks at a token of the column. All are empty above the diagonal. Most show dotted columns at even distances, a few tokens of each earlier line that are looked at again and again; some a stepped line close to the diagonal, the tokens of their own line.",
 )  # fmt: skip
 print(as_text(task[0]))
 
