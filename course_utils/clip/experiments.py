@@ -1,8 +1,5 @@
 """Studies of notebooks 02_clip and 03_retrieval: a joint space that classifies without training (claim C29), what its training depends on, what it
-does not see, and what approximate search gains and misses (claim C30).
-
-`EXPERIMENTS` holds those whose rows are measured and stored.
-"""
+does not see, and what approximate search gains and misses (claim C30)."""
 
 import dataclasses
 import functools
@@ -459,6 +456,5 @@ INDEXES = Experiment(
     figure=_index_figure,
 )
 
-STUDIES = (ZERO_SHOT, BATCH_SIZE, TEMPERATURE, WORD_ORDER, MODALITY_GAP, INDEXES)
-EXPERIMENTS: tuple[Experiment, ...] = ()
-"""None has rows yet: each of `STUDIES` joins with its own, made by `course experiment clip-zero-shot`, and so on."""
+EXPERIMENTS: tuple[Experiment, ...] = (ZERO_SHOT, BATCH_SIZE, TEMPERATURE, WORD_ORDER, MODALITY_GAP, INDEXES)
+"""`course experiment clip-zero-shot`, and so on."""

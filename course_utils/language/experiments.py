@@ -1,8 +1,5 @@
 """Studies of notebook 01_transformers: one architecture for texts and pictures (claim C27), learning from examples and size (C28), what GPT, BERT and
-T5 learn from the same text, pre-training and fine-tuning, and the compute of published models.
-
-`EXPERIMENTS` holds those whose rows are measured and stored.
-"""
+T5 learn from the same text, pre-training and fine-tuning, and the compute of published models."""
 
 import functools
 from statistics import fmean
@@ -594,6 +591,5 @@ COMPUTE = Experiment(
     figure=_compute_figure,
 )
 
-STUDIES: tuple[Experiment, ...] = (ONE_ARCHITECTURE, FEW_SHOT, OBJECTIVES, FINETUNE, COMPUTE)
-EXPERIMENTS: tuple[Experiment, ...] = ()
-"""`course experiment transformers-compute`, and so on: those of `STUDIES` whose rows are stored."""
+EXPERIMENTS: tuple[Experiment, ...] = (ONE_ARCHITECTURE, FEW_SHOT, OBJECTIVES, FINETUNE, COMPUTE)
+"""`course experiment transformers-compute`, and so on."""

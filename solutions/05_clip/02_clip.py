@@ -531,6 +531,8 @@ verdict = experiments.BATCH_SIZE.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
+# Sixteen teach least. But from 64 on, the fewer steps cost about as much as the harder game gains.
+#
 # ## A relative: yes or no about each pair
 #
 # The softmax ties the whole batch together: with a batch spread over many machines, all must know all vectors. **SigLIP** asks about each pair alone, does it belong together?, with a sigmoid:

@@ -8,7 +8,7 @@ from course_utils.clip import CLIP, experiments, recipes
 from course_utils.data.scenes import captions, records, true_of
 from course_utils.training.experiment import VERDICTS
 
-ALL = pytest.mark.parametrize("experiment", experiments.STUDIES, ids=[study.name for study in experiments.STUDIES])
+ALL = pytest.mark.parametrize("experiment", experiments.EXPERIMENTS, ids=[one.name for one in experiments.EXPERIMENTS])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from course_utils.data.scenes.grammar import accepts
 from course_utils.language import experiments, texts
 from course_utils.language.texts import Captions, special
 
-ALL = pytest.mark.parametrize("experiment", experiments.STUDIES, ids=[study.name for study in experiments.STUDIES])
+ALL = pytest.mark.parametrize("experiment", experiments.EXPERIMENTS, ids=[one.name for one in experiments.EXPERIMENTS])
 
 
 def rows(experiment, numbers) -> list[dict]:
