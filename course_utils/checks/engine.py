@@ -534,7 +534,7 @@ _HINTS = {
     "differentiated Tensors does not require grad": "You differentiate by a tensor that no gradient is kept for: leaf = x.detach().requires_grad_().",
     "Index tensor must have the same number of dimensions": "gather takes an index with as many dimensions as x, and gives one entry for each: x.gather(1, index[:, None]).",
     "The shape of the mask": "An index of bool or uint8 is taken for a mask: numbers of places need .long() first.",
-    "can be converted to an index": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
+    "can be converted to an index": "Is an index a tensor of more than one number? Or is a factor a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
     "can't multiply sequence": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
     "Class values must be smaller": "A label is larger than there are classes: do the arguments stand in their order, and are these the labels?",
     "has no attribute 'sqrt'": "A plain number has no .sqrt(), it must be a tensor: torch.ones_like(x) is a 1 that fits to x.",

@@ -512,7 +512,7 @@ def _on_a_line(draw: Draw) -> tuple:
     """Vectors evenly along a line, and all centroids at its beginning: it takes many moves until they have spread."""
     places = torch.arange(40.0)[:, None] + draw.uniform(40, 1, low=-0.3, high=0.3)
     centroids = torch.tensor([[0.0], [1.0], [2.0], [3.0]]) + draw.uniform(4, 1, low=-0.2, high=0.2)
-    return (F.pad(places, (0, 1)) + 0.2 * draw.normal(1, 2), F.pad(centroids, (0, 1)), 8)
+    return (F.pad(places, (0, 1), value=9) + 0.2 * draw.normal(1, 2), F.pad(centroids, (0, 1), value=9), 8)
 
 
 def _at_rest(draw: Draw) -> tuple:
@@ -525,7 +525,7 @@ def _with_empty(draw: Draw) -> tuple:
     """Lists on a line: one moves and is empty then, one is always empty, two are empty at first and have one or two vectors then."""
     places = [-2.0] * 6 + [-1.2, 1.2] + [2.0] * 6 + [17.0] * 5 + [22.5] + [37.0] * 5 + [42.5] * 2
     starts = [-3.2, 0.3, 3.2, 20.0, 25.5, 90.0, 40.0, 45.5]
-    vectors, centroids = (F.pad(torch.tensor(x)[:, None] + 7, (0, 1)) for x in (places, starts))
+    vectors, centroids = (F.pad(torch.tensor(x)[:, None] + 7, (0, 1), value=9) for x in (places, starts))
     return vectors + 0.03 * draw.normal(len(places), 2), centroids + 0.03 * draw.normal(len(starts), 2), 3
 
 
@@ -796,7 +796,7 @@ def _inverted(draw: Draw, count: int, dim: int, lists: int, probes: int, k: int,
     Some vectors stand in another list than that of their nearest centroid. If there are to be `few`, the nearest list is short and the
     second empty.
     """
-    centroids = draw.normal(lists, dim)
+    centroids = draw.uniform(lists, 1, low=0.4, high=2.0) * draw.normal(lists, dim)
     vectors = centroids[draw.integers(lists, count)] + 1.2 * draw.normal(count, dim)
     nearest = torch.where(draw.uniform(count) < 0.2, draw.integers(lists, count), _nearest(vectors, centroids))
     query = draw.normal(dim)
