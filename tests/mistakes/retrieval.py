@@ -215,6 +215,7 @@ return matches.gather(1, top).any(dim=1).float().mean()
         (_recall(HITS + "return hits.any(dim=1).sum() / matches.shape[1]"), "You divide by the size of the gallery"),
         (_recall("top = similarities.abs().topk(k).indices\nreturn matches.gather(1, top).any(dim=1).float().mean()"), "You take absolute values"),
         (_recall("top = similarities.topk(min(10, similarities.shape[1])).indices\nreturn matches.gather(1, top).any(dim=1).float().mean()"), "ten results count"),
+        (_recall("top = similarities.topk(k).indices.unique()\nreturn matches[:, top].any(dim=1).float().mean()"), "by *any* query counts for all"),
     ],
     "kmeans": [
         (_kmeans("raise NotImplementedError()"), "This is not written yet"),

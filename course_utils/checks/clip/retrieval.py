@@ -254,7 +254,7 @@ recall_at_k = Check(
     hint="similarities.topk(k).indices are (queries, k); matches.gather(1, indices) says which of these are right; any(dim=1), and the mean of that as float.",
     cases=(
         Case("6 queries, 24 vectors, k = 6", lambda draw: _table(draw, 6, 24, 6)),
-        Case("11 queries, 11 vectors, k = 4", lambda draw: _table(draw, 11, 11, 4)),
+        Case("19 queries, 30 vectors, k = 3", lambda draw: _table(draw, 19, 30, 3)),
         Case("17 queries, 40 vectors, k = 1", lambda draw: _table(draw, 17, 40, 1)),
     ),
     hidden_cases=(
@@ -394,6 +394,10 @@ recall_at_k = Check(
         Mistake(
             _measuring(lambda s, m, k: m.gather(1, _top(s, min(10, s.shape[1])))),
             "k has no effect, ten results count: the first k.",
+        ),
+        Mistake(
+            lambda s, m, k: m[:, _top(s, k).unique()].any(1).float().mean(),
+            "What is found by *any* query counts for all of them: matches.gather(1, indices) takes each query's own.",
         ),
     ),
 )  # fmt: skip
