@@ -533,7 +533,8 @@ _HINTS = {
     "appears to not have been used": "You differentiate by a tensor from which the result was not computed: hand that very tensor (the leaf) to the network.",
     "differentiated Tensors does not require grad": "You differentiate by a tensor that no gradient is kept for: leaf = x.detach().requires_grad_().",
     "Index tensor must have the same number of dimensions": "gather takes an index with as many dimensions as x, and gives one entry for each: x.gather(1, index[:, None]).",
-    "can be converted to an index": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
+    "The shape of the mask": "An index of bool or uint8 is taken for a mask: numbers of places need .long() first.",
+    "can be converted to an index": "Is an index a tensor of more than one number? Or is a factor a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
     "can't multiply sequence": "Is one of the factors a tuple? torch.autograd.grad returns one: (gradient,) = torch.autograd.grad(...).",
     "Class values must be smaller": "A label is larger than there are classes: do the arguments stand in their order, and are these the labels?",
     "has no attribute 'sqrt'": "A plain number has no .sqrt(), it must be a tensor: torch.ones_like(x) is a 1 that fits to x.",
@@ -585,7 +586,7 @@ def _kind(right: Answer, got: Answer, check: Check) -> Finding:
     for name, expected, came in _paired(right.value, got.value):
         if _kind_name(expected) != _kind_name(came):
             details = [("Expected", name + _kind_name(expected)), ("Got", name + _kind_name(came))]
-            return _kind_advice(expected, came), details
+            return _kind_advice(expected, came, isinstance(right.value, tuple), check.gradients == "required"), details
     return None
 
 
@@ -617,16 +618,20 @@ def _kind_name(value: Any) -> str:
     return f"a Python {type(value).__name__}"
 
 
-def _kind_advice(expected: Any, came: Any) -> str:
+def _kind_advice(expected: Any, came: Any, nested: bool, differentiated: bool) -> str:
     if isinstance(came, Unknown) and came.type_name.startswith("numpy"):
         if isinstance(expected, (bool, int, float)):
             return (
                 "You return a NumPy value where a plain Python number is asked for: int(...) or float(...) makes one."
             )
-        return "You return a NumPy value: stay in torch from the arguments to the result, for NumPy cuts off gradients."
+        why = ", for NumPy cuts off gradients" if differentiated else ""
+        return f"You return a NumPy value: stay in torch from the arguments to the result{why}."
     if isinstance(expected, Seen) and isinstance(came, (bool, int, float)):
-        return "You return a plain Python number where a tensor belongs: item() and float() cut off the gradient."
+        why = "item() and float() cut off the gradient" if differentiated else "without item() or float() it is one"
+        return f"You return a plain Python number where a tensor belongs: {why}."
     if isinstance(expected, Seen) and isinstance(came, (tuple, list)):
+        if nested:
+            return f"A {type(came).__name__} of {len(came)} stands where one tensor belongs: torch.stack makes one of tensors, torch.tensor of numbers."
         return f"You return {len(came)} things, but one tensor is asked for."
     if isinstance(expected, float) and isinstance(came, Seen):
         return (

@@ -49,7 +49,8 @@ class Unknown:
 def describe(value: Any) -> Any:
     """`value` as plain data: tensors become `Seen`, everything off the list becomes `Unknown`.
 
-    Only exact types count: an object of a subclass (of float, say) can lie about what it equals.
+    Only exact types count: an object of a subclass (of float, say) can lie about what it equals. But a named tuple, such as `topk` gives,
+    is told as the tuple that it holds.
     """
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
@@ -61,8 +62,10 @@ def describe(value: Any) -> Any:
             return Unknown(f"tensor of layout {value.layout}, dtype {value.dtype}, device {value.device}")
         data = value.detach().cpu().resolve_conj().resolve_neg().clone()
         return Seen(data, str(value.device), bool(value.requires_grad))
-    if kind in (list, tuple):
-        return kind(describe(item) for item in value)
+    if kind is list:
+        return [describe(item) for item in value]
+    if issubclass(kind, tuple):
+        return tuple(describe(item) for item in tuple.__iter__(value))
     if kind is dict and all(type(key) is str for key in value):
         return {key: describe(item) for key, item in value.items()}
     return Unknown(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))

@@ -68,6 +68,8 @@ def test_objects_that_could_lie_are_known_by_name_only() -> None:
     assert isinstance(plain.describe(Equal(1.0)), Unknown)
     assert isinstance(plain.describe([torch.ones(2).numpy()])[0], Unknown)
     assert type(plain.describe(torch.ones(2, dtype=torch.int64).numpy().sum())) is int
+    pair = plain.describe(torch.ones(3).topk(2))
+    assert type(pair) is tuple and len(pair) == 2, "a named tuple is told as a tuple"
     with pytest.raises(TypeError, match="not plain data"):
         encode({"of": object()})
 

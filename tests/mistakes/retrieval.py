@@ -55,6 +55,18 @@ FOUND = PROBED + "candidates = torch.cat([ids[bounds[i]:bounds[i + 1]] for i in 
 MEASURED = FOUND + "distances = (vectors[candidates] - query).square().sum(dim=1)\n"
 BEST = "best, places = distances.topk(min(k, len(candidates)), largest=False)\n"
 NAMED = "return best, candidates[places]"
+EACH_LIST = (
+    PROBED
+    + """
+best, found = [], []
+for i in probed:
+    candidates = ids[bounds[i]:bounds[i + 1]]
+    distances = (vectors[candidates] - query).square().sum(dim=1)
+    nearest = distances.topk(min(k, len(candidates)), largest=False)
+    best.append(nearest.values)
+    found.append(candidates[nearest.indices])
+"""
+)
 
 
 def _encode(body: str) -> str:
@@ -115,6 +127,11 @@ return tuple(table.topk(k))
             "changes `gallery` in place",
         ),
         (_search("return tuple((queries @ gallery / queries.norm()).topk(k))"), "Your code stops with RuntimeError"),
+        (_search("return (queries @ gallery.T).topk(k)"), "Nothing is normalised"),
+        (_search(TABLE + "indices = table.topk(k).indices\nreturn (queries @ gallery.T).gather(1, indices), indices"), "the scores are inner products"),
+        (_search(TABLE + "return table[:, :k], table.argsort(dim=1, descending=True)[:, :k]"), "the scores are those of the first k vectors"),
+        (_search("return (F.normalize(queries, dim=1) @ F.normalize(gallery, dim=0).T).topk(k)"), "The gallery is normalised along dim=0"),
+        (_search(TABLE + "best = [row.topk(k) for row in table]\nreturn [x[0] for x in best], [x[1] for x in best]"), "stands where one tensor belongs"),
     ],
     "recall_at_k": [
         (_recall("raise NotImplementedError()"), "This is not written yet"),
@@ -186,6 +203,19 @@ return matches.gather(1, top).any(dim=1).float().mean()
             "changes `similarities` in place",
         ),
         (_recall(HITS + "return hits.any(dim=1).double().mean()"), "wrong dtype"),
+        (_recall("best = (similarities * matches).amax(dim=1, keepdim=True)\nreturn ((similarities > best).sum(dim=1) < k).float().mean()"), "0 beats a right one"),
+        (
+            _recall("top = similarities.topk(k).indices\nreturn ((similarities * matches).gather(1, top).sum(dim=1) > 0).float().mean()"),
+            "A right answer with a negative similarity does not count",
+        ),
+        (_recall("return (similarities.topk(k).values > 0).any(dim=1).float().mean()"), "You ask whether the similarities are positive"),
+        (_recall("top = similarities.topk(k).indices\nreturn matches[:, top].any(dim=2).float().mean()"), "with the results of *all* queries"),
+        (_recall(HITS + "return (hits.sum(dim=1) / matches.sum(dim=1).clamp(max=k)).mean()"), "how many right ones could be found"),
+        (_recall(HITS + "return (hits.sum(dim=1) == 1).float().mean()"), "A query with two right ones among its k"),
+        (_recall(HITS + "return hits.any(dim=1).sum() / matches.shape[1]"), "You divide by the size of the gallery"),
+        (_recall("top = similarities.abs().topk(k).indices\nreturn matches.gather(1, top).any(dim=1).float().mean()"), "You take absolute values"),
+        (_recall("top = similarities.topk(min(10, similarities.shape[1])).indices\nreturn matches.gather(1, top).any(dim=1).float().mean()"), "ten results count"),
+        (_recall("top = similarities.topk(k).indices.unique()\nreturn matches[:, top].any(dim=1).float().mean()"), "by *any* query counts for all"),
     ],
     "kmeans": [
         (_kmeans("raise NotImplementedError()"), "This is not written yet"),
@@ -272,6 +302,34 @@ for i in range(len(centroids)):
             _rounds(ASSIGN + SUMS.strip() + "\n" + MOVE, "return centroids, torch.cdist(vectors, centroids).argmin(dim=1).int()"),
             "wrong dtype",
         ),
+        (_kmeans(ASSIGN + "for _ in range(iterations):\n" + "".join(f"    {line}\n" for line in (SUMS.strip() + "\n" + MOVE).split("\n")) + ASSIGN + "return centroids, nearest"), "After the first move nothing changes"),
+        (_rounds(ASSIGN + SUMS.strip() + "\n" + MOVE + "\n" + ASSIGN + "return centroids, nearest"), "After the first move nothing changes"),
+        (_rounds(ASSIGN + SUMS.strip() + "\n" + MOVE).replace("range(iterations)", "range(max(1, iterations))"), "even if no iteration is asked for"),
+        (_rounds(ASSIGN + SUMS.strip() + "\n" + MOVE).replace("range(iterations)", "range(100)"), "You go on until nothing moves"),
+        (_rounds(ASSIGN + SUMS.strip() + "\n" + MOVE).replace("range(iterations)", "range(min(iterations, 5))"), "the values are not"),
+        (_rounds(ASSIGN + SUMS.strip() + "\n" + MOVE.replace(", centroids)", ", start)")).replace("    for _", "    start = centroids\n    for _"), "back to where it *began*"),
+        (
+            _rounds(ASSIGN + SUMS.strip() + "\ndead = dead | (counts == 0)\ncentroids = torch.where(dead, centroids, sums / counts.clamp(min=1))").replace(
+                "    for _", "    dead = torch.zeros(len(centroids), 1, dtype=torch.bool)\n    for _"
+            ),
+            "empty once never moves again",
+        ),
+        (_rounds(ASSIGN + SUMS.strip() + "\n" + MOVE.replace("> 0", "> 1")), "A list of *one* vector"),
+        (_rounds(ASSIGN + SUMS.strip().replace(", minlength=len(centroids)", "") + "\n" + MOVE), "torch.bincount(nearest) ends at the last list"),
+        (_rounds(ASSIGN + SUMS.strip().replace("torch.zeros_like(centroids)", "centroids") + "\n" + MOVE), "The sums begin at the old centroids"),
+        (
+            _rounds(ASSIGN + SUMS.strip().replace(".index_add(0, nearest, vectors)", "") + "\nsums[nearest] += vectors\n" + MOVE),
+            "adds only *one* vector to each list",
+        ),
+        (
+            _rounds(ASSIGN + """
+centroids = torch.stack([
+    vectors[nearest == i].mean().expand_as(centroids[i]) if (nearest == i).any() else centroids[i] for i in range(len(centroids))
+])
+"""),
+            "mean() without an axis",
+        ),
+        (_rounds(ASSIGN + SUMS.strip() + "\n" + MOVE.replace("centroids =", "new =") + "\nif (new - centroids).abs().max() < 0.1: break\ncentroids = new"), "do you stop before"),
     ],
     "search_lists": [
         (_lists("raise NotImplementedError()"), "This is not written yet"),
@@ -333,8 +391,50 @@ return F.pad(best, (0, missing), value=float("inf")), F.pad(candidates[places], 
         ),
         (_lists(MEASURED + BEST + "return candidates[places], best"), "The two results are swapped"),
         (_lists(MEASURED + BEST + "return candidates[places]"), "You return the numbers alone"),
-        (_lists(MEASURED + BEST + "return best, candidates[places].tolist()"), "things, but one tensor is asked for"),
+        (_lists(MEASURED + BEST + "return best, candidates[places].tolist()"), "stands where one tensor belongs"),
         (_lists("vectors -= query\n" + MEASURED.replace("vectors[candidates] - query", "vectors[candidates]") + BEST + NAMED), "changes `vectors` in place"),
+        (
+            _lists("""
+probed = torch.cdist(query[None], centroids).topk(num_probes, largest=False).indices
+candidates = torch.cat([ids[bounds[i]:bounds[i + 1]] for i in probed])
+distances = (vectors[candidates] - query).square().sum(dim=1)
+""" + BEST + NAMED),
+            "a row for one query",
+        ),
+        (_lists(FOUND + "return (vectors[candidates] - query).square().sum(dim=1).topk(min(k, len(candidates)), largest=False)"), "Your numbers count within"),
+        (_lists(EACH_LIST + "return torch.cat(best)[:k], torch.cat(found)[:k]"), "one after the other"),
+        (_lists(EACH_LIST + "best, order = torch.cat(best).sort()\nreturn best, torch.cat(found)[order]"), "up to k of each list"),
+        (_lists(MEASURED + BEST + "return best, ids[places]"), "ids[places] takes places"),
+        (
+            _lists(MEASURED.replace(PROBED, "probed = F.cosine_similarity(query[None], centroids).topk(num_probes).indices\n") + BEST + NAMED),
+            "You choose the lists by cosine",
+        ),
+        (_lists(MEASURED.replace("topk(num_probes", "topk(min(num_probes + 1, len(centroids))") + BEST + NAMED), "one list too many"),
+        (
+            _lists(PROBED + """
+candidates = ids[bounds[probed.min()]:bounds[probed.max() + 1]]
+distances = (vectors[candidates] - query).square().sum(dim=1)
+""" + BEST + NAMED),
+            "from the first of the lists to the last",
+        ),
+        (
+            _lists("""
+order = torch.cdist(query[None], centroids)[0].argsort().tolist()
+probed = [i for i in order if bounds[i + 1] > bounds[i]][:num_probes]
+""" + MEASURED.replace(PROBED, "") + BEST + NAMED),
+            "You pass over empty lists",
+        ),
+        (
+            _lists(PROBED + """
+candidates = torch.isin(torch.cdist(vectors, centroids).argmin(dim=1), probed).nonzero()[:, 0]
+distances = (vectors[candidates] - query).square().sum(dim=1)
+""" + BEST + NAMED),
+            "You make the lists anew",
+        ),
+        (_lists(FOUND + "distances = 2 - 2 * vectors[candidates] @ query\n" + BEST + NAMED), "2 - 2 q.x is"),
+        (_lists(FOUND + "distances = 2 - 2 * F.cosine_similarity(vectors[candidates], query[None])\n" + BEST + NAMED), "2 - 2 cos is"),
+        (_lists(FOUND + "distances = vectors[candidates].square().sum(dim=1) - 2 * vectors[candidates] @ query\n" + BEST + NAMED), "|q|^2 is missing"),
+        (_lists(MEASURED + "return distances[:k], candidates[distances.argsort()[:k]]"), "those of the first k candidates"),
     ],
     "pq_encode": [
         (_encode("raise NotImplementedError()"), "This is not written yet"),
@@ -394,6 +494,32 @@ return codes + codebooks.shape[1] * torch.arange(len(codebooks))
             "changes `vectors` in place",
         ),
         (_encode(PARTS + "return torch.cdist(parts, codebooks).argmin(dim=2).T.to(torch.uint8).numpy()"), "You return a NumPy value"),
+        (_encode(PARTS + "return torch.cdist(parts, codebooks).min(dim=2).values.T.to(torch.uint8)"), "how *far* the nearest entry"),
+        (
+            _encode("vectors = F.normalize(vectors, dim=1)\n" + PARTS + "return torch.cdist(parts, codebooks).argmin(dim=2).T.to(torch.uint8)"),
+            "You normalise the vectors",
+        ),
+        (_encode(PARTS + "return torch.cdist(parts, codebooks[-1]).argmin(dim=2).T.to(torch.uint8)"), "All parts use the last codebook"),
+        (
+            _encode("""
+width = codebooks.shape[2]
+codes = [torch.cdist(vectors[:, i : i + width], book).argmin(dim=1) for i, book in enumerate(codebooks)]
+return torch.stack(codes, dim=1).to(torch.uint8)
+"""),
+            "Your parts overlap",
+        ),
+        (
+            _encode(PARTS + """
+codes = torch.cdist(parts, codebooks).argmin(dim=2).T
+return (codes + codebooks.shape[1] * torch.arange(len(codebooks))).to(torch.uint8)
+"""),
+            "You count through all codebooks",
+        ),
+        (
+            _encode("return torch.cdist(vectors.unflatten(1, (len(codebooks), -1)), codebooks).argmin(dim=2).to(torch.uint8)"),
+            "brings the parts to the front",
+        ),
+        (_encode(PARTS + "return (torch.cdist(parts, codebooks).argmin(dim=2).T % 255).to(torch.uint8)"), "the values are not"),
     ],
     "pq_distances": [
         (_distances("raise NotImplementedError()"), "This is not written yet"),
@@ -444,7 +570,7 @@ return distances
             ),
             "All parts use the first codebook",
         ),
-        (_distances(LOOKUP + f"return table[{EACH}, codes].sum(dim=1)"), "Your code stops with IndexError"),
+        (_distances(LOOKUP + f"return table[{EACH}, codes].sum(dim=1)"), "PyTorch takes an index of uint8 for a mask"),
         (_distances(LOOKUP + f"return table[{EACH}, codes.long()].sum(dim=0)"), "You add over the codes"),
         (
             _distances("query = F.normalize(query, dim=0)\n" + LOOKUP + f"return table[{EACH}, codes.long()].sum(dim=1)"),
@@ -455,6 +581,32 @@ return distances
             "changes `codebooks` in place",
         ),
         (_distances(LOOKUP + f"return table[{EACH}, codes.long()].sum(dim=1).tolist()"), "things, but one tensor is asked for"),
+        (_distances(LOOKUP + "return sum(table[i][codes[:, i]] for i in range(len(table)))"), "PyTorch takes an index of uint8 for a mask"),
+        (_distances(LOOKUP + "return sum(table[i, codes[:, i]] for i in range(len(table)))"), "PyTorch takes an index of uint8 for a mask"),
+        (_distances(LOOKUP + "return torch.stack([sum(table[i][c] for i, c in enumerate(row)) for row in codes])"), "PyTorch takes an index of uint8 for a mask"),
+        (_distances(LOOKUP + "return table.gather(1, codes.T).sum(dim=0)"), "gather takes an index of int64"),
+        (_distances(LOOKUP + f"return table[{EACH}, codes.to(torch.int8).long()].sum(dim=1)"), "int8 ends at 127"),
+        (
+            _distances(QUERY + f"table = 2 - 2 * torch.einsum('pd,pcd->pc', parts, codebooks)\nreturn table[{EACH}, codes.long()].sum(dim=1)"),
+            "and parts have not",
+        ),
+        (
+            _distances(QUERY + f"table = torch.einsum('pd,pcd->pc', parts, codebooks)\nreturn 2 - 2 * table[{EACH}, codes.long()].sum(dim=1)"),
+            "2 - 2 q.x is",
+        ),
+        (
+            _distances(QUERY + f"""
+table = codebooks.square().sum(dim=2) - 2 * torch.einsum('pd,pcd->pc', parts, codebooks)
+return table[{EACH}, codes.long()].sum(dim=1)
+"""),
+            "|q|^2 is missing",
+        ),
+        (_distances(LOOKUP + "return table[0][codes.long()].sum(dim=1)"), "in the first row of the table"),
+        (
+            _distances(LOOKUP.replace("codebooks - ", "codebooks[-1:] - ") + f"return table[{EACH}, codes.long()].sum(dim=1)"),
+            "All parts use the last codebook",
+        ),
+        (_distances(LOOKUP + f"return table[{EACH}, codes.long()].amin(dim=1)"), "You take the smallest of the parts"),
     ],
 }  # fmt: skip
 
@@ -476,6 +628,7 @@ for query in queries:
     indices.append(best.indices)
 return torch.stack(scores), torch.stack(indices)
 """),
+        _search(TABLE + "return table.topk(k)"),
     ],
     "recall_at_k": [
         _recall(HITS + "return hits.any(dim=1).float().mean()"),
@@ -511,6 +664,7 @@ centroids = torch.stack([
 ])
 """),
         _rounds(ASSIGN + "centroids = centroids.scatter_reduce(0, nearest[:, None].expand_as(vectors), vectors, 'mean', include_self=False)"),
+        _rounds(ASSIGN + SUMS.strip() + "\n" + MOVE.replace("centroids =", "new =") + "\nif torch.equal(new, centroids): break\ncentroids = new"),
     ],
     "search_lists": [
         _lists(MEASURED + BEST + NAMED),
@@ -531,6 +685,11 @@ for i in (centroids - query).norm(dim=1).topk(num_probes, largest=False).indices
 found = sorted(found)[:k]
 return torch.tensor([d for d, _ in found]), torch.tensor([n for _, n in found])
 """),
+        _lists("""
+distances = (vectors - query).square().sum(dim=1)
+""" + FOUND + """
+best, places = distances[candidates].topk(min(k, len(candidates)), largest=False)
+""" + NAMED),
     ],
     "pq_encode": [
         _encode(PARTS + "return torch.cdist(parts, codebooks).argmin(dim=2).T.to(torch.uint8)"),

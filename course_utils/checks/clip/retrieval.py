@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +54,16 @@ def _searching(
 def _places_in_row(table: Tensor, k: int) -> Two:
     order = table.argsort(1, descending=True).argsort(1)
     return table[:, :k], order[:, :k]
+
+
+def _with_scores(scores: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., tuple]:
+    """The right indices with other scores, a function of (queries, gallery, indices)."""
+
+    def found(queries: Tensor, gallery: Tensor, k: int) -> Two:
+        indices = _cosine_search(queries, gallery, k)[1]
+        return scores(queries, gallery, indices), indices
+
+    return found
 
 
 def _two_sets(draw: Draw, queries: int, gallery: int, dim: int, k: int) -> tuple:
@@ -183,6 +194,18 @@ cosine_search = Check(
             lambda q, g, k: tuple(_cosines(q, g).flatten().topk(k)),
             "You take the k best of the whole table: each query has k of its own.",
         ),
+        Mistake(
+            _with_scores(lambda q, g, indices: (q @ g.T).gather(1, indices)),
+            "The right ones, but the scores are inner products of the vectors as they came: asked for are the cosines.",
+        ),
+        Mistake(
+            _with_scores(lambda q, g, indices: _cosines(q, g)[:, : indices.shape[1]]),
+            "The indices are right, but the scores are those of the first k vectors: gather(1, indices) picks those of the best.",
+        ),
+        Mistake(
+            _searching(lambda q, g: _unit(q) @ F.normalize(g, dim=0).T),
+            "The gallery is normalised along dim=0: each *row* is to have length 1, dim=1.",
+        ),
     ),
 )  # fmt: skip
 
@@ -216,10 +239,10 @@ def _by_rank(judged: Callable[[Tensor, int], Tensor]) -> Callable[..., Tensor]:
 
 
 def _table(draw: Draw, queries: int, gallery: int, k: int) -> tuple:
-    """Similarities that find the right ones often but not always; each query has one to three right ones, none at its own number alone."""
-    right = draw.uniform(queries, gallery) < 0.15
+    """Similarities that find the right ones often but not always, of some queries all negative; each query has about three right ones."""
+    right = draw.uniform(queries, gallery) < 2 / gallery
     right[torch.arange(queries), draw.integers(gallery, queries)] = True
-    return draw.normal(queries, gallery) + 0.9 * right, right, k
+    return draw.normal(queries, gallery) + 0.9 * right + 3 * draw.normal(queries, 1), right, k
 
 
 recall_at_k = Check(
@@ -231,8 +254,8 @@ recall_at_k = Check(
     hint="similarities.topk(k).indices are (queries, k); matches.gather(1, indices) says which of these are right; any(dim=1), and the mean of that as float.",
     cases=(
         Case("6 queries, 24 vectors, k = 6", lambda draw: _table(draw, 6, 24, 6)),
-        Case("11 queries, 11 vectors, k = 4", lambda draw: _table(draw, 11, 11, 4)),
-        Case("17 queries, 12 vectors, k = 1", lambda draw: _table(draw, 17, 12, 1)),
+        Case("19 queries, 30 vectors, k = 3", lambda draw: _table(draw, 19, 30, 3)),
+        Case("17 queries, 40 vectors, k = 1", lambda draw: _table(draw, 17, 40, 1)),
     ),
     hidden_cases=(
         Case("12 queries, 30 vectors, k = 10", lambda draw: _table(draw, 12, 30, 10)),
@@ -310,7 +333,7 @@ recall_at_k = Check(
         ),
         Mistake(
             _measuring(judged=lambda hits: hits.any().float()),
-            "any() without an axis asks whether anything at all has been found: each query is asked by itself, any(dim=1).",
+            "You get 1 in every case: any() without an axis asks whether anything at all has been found, any(dim=1) asks each query.",
         ),
         Mistake(
             _measuring(judged=lambda hits: hits.any(1).float().sum() / hits.numel()),
@@ -335,6 +358,46 @@ recall_at_k = Check(
         Mistake(
             lambda s, m, k: (1 + (s > s.masked_fill(~m, math.inf).amin(1, keepdim=True)).sum(1) <= k).float().mean(),
             "You take the *worst* of a query's right ones: the best of them decides.",
+        ),
+        Mistake(
+            lambda s, m, k: ((s > (s * m).amax(1, keepdim=True)).sum(1) < k).float().mean(),
+            "similarities * matches leaves a 0 for each wrong one, and 0 beats a right one whose similarity is negative: masked_fill(~matches, -math.inf).",
+        ),
+        Mistake(
+            _measuring(lambda s, m, k: (s * m).gather(1, _top(s, k)), lambda hits: (hits.sum(1) > 0).float().mean()),
+            "A right answer with a negative similarity does not count with you: whether it is right is told by `matches` alone.",
+        ),
+        Mistake(
+            _measuring(lambda s, m, k: s.topk(k).values > 0),
+            "You ask whether the similarities are positive: whether a result is right is told by `matches`.",
+        ),
+        Mistake(
+            lambda s, m, k: m[:, _top(s, k)].any(2).float().mean(),
+            "matches[:, indices] looks each query up with the results of *all* queries: matches.gather(1, indices) takes its own.",
+        ),
+        Mistake(
+            lambda s, m, k: (m.gather(1, _top(s, k)).sum(1) / m.sum(1).clamp(max=k)).mean(),
+            "You divide by how many right ones could be found: a query counts as found, fully, if *one* of them is.",
+        ),
+        Mistake(
+            _measuring(judged=lambda hits: (hits.sum(1) == 1).float().mean()),
+            "A query with two right ones among its k counts as not found: at least one, any(dim=1).",
+        ),
+        Mistake(
+            lambda s, m, k: m.gather(1, _top(s, k)).any(1).float().sum() / m.shape[1],
+            "You divide by the size of the gallery: by the number of queries.",
+        ),
+        Mistake(
+            _measuring(lambda s, m, k: m.gather(1, _top(s.abs(), k))),
+            "You take absolute values: a negative similarity is a small one.",
+        ),
+        Mistake(
+            _measuring(lambda s, m, k: m.gather(1, _top(s, min(10, s.shape[1])))),
+            "k has no effect, ten results count: the first k.",
+        ),
+        Mistake(
+            lambda s, m, k: m[:, _top(s, k).unique()].any(1).float().mean(),
+            "What is found by *any* query counts for all of them: matches.gather(1, indices) takes each query's own.",
         ),
     ),
 )  # fmt: skip
@@ -409,14 +472,65 @@ def _medoids(vectors: Tensor, centroids: Tensor, nearest: Tensor) -> Tensor:
     return torch.where(torch.bincount(nearest, minlength=len(centroids))[:, None] > 0, vectors[distances.argmin(1)], centroids)  # fmt: skip
 
 
-def _clouds(draw: Draw, count: int, dim: int, lists: int, iterations: int, empty: bool = False) -> tuple:
-    """Vectors in loose groups, and centroids near some of them; the last one lies far from everything if one is to stay `empty`."""
+def _without_minlength(vectors: Tensor, centroids: Tensor, nearest: Tensor) -> Tensor:
+    counts = torch.bincount(nearest)[:, None]
+    sums = torch.zeros_like(centroids).index_add(0, nearest, vectors)
+    return torch.where(counts > 0, sums / counts.clamp(min=1), centroids)
+
+
+def _one_of_each(vectors: Tensor, centroids: Tensor, nearest: Tensor) -> Tensor:
+    sums = torch.zeros_like(centroids)
+    sums[nearest] += vectors
+    counts = torch.bincount(nearest, minlength=len(centroids))[:, None]
+    return torch.where(counts > 0, sums / counts.clamp(min=1), centroids)
+
+
+def _once_empty(vectors: Tensor, centroids: Tensor, iterations: int) -> Two:
+    """k-means in which a list that has been empty never moves again."""
+    dead = torch.zeros(len(centroids), 1, dtype=torch.bool)
+    for _ in range(iterations):
+        nearest = _nearest(vectors, centroids)
+        dead = dead | (torch.bincount(nearest, minlength=len(centroids))[:, None] == 0)
+        centroids = torch.where(dead, centroids, _to_means(vectors, centroids, nearest))
+    return centroids, _nearest(vectors, centroids)
+
+
+def _back_to_start(vectors: Tensor, centroids: Tensor, iterations: int) -> Two:
+    """k-means in which an empty list goes back to where it began."""
+    start = centroids
+    for _ in range(iterations):
+        nearest = _nearest(vectors, centroids)
+        empty = torch.bincount(nearest, minlength=len(centroids))[:, None] == 0
+        centroids = torch.where(empty, start, _to_means(vectors, centroids, nearest))
+    return centroids, _nearest(vectors, centroids)
+
+
+def _clouds(draw: Draw, count: int, dim: int, lists: int, iterations: int) -> tuple:
+    """Vectors in loose groups, and centroids near some of them."""
     groups = 1.5 * draw.normal(lists, dim)
     vectors = groups[draw.integers(lists, count)] + 0.8 * draw.normal(count, dim)
-    centroids = vectors[: 2 * lists : 2] + 0.4 * draw.normal(lists, dim)
-    if empty:
-        centroids[-1] = 15 + draw.normal(dim)
-    return vectors, centroids, iterations
+    return vectors, vectors[: 2 * lists : 2] + 0.4 * draw.normal(lists, dim), iterations
+
+
+def _on_a_line(draw: Draw) -> tuple:
+    """Vectors evenly along a line, and all centroids at its beginning: it takes many moves until they have spread."""
+    places = torch.arange(40.0)[:, None] + draw.uniform(40, 1, low=-0.3, high=0.3)
+    centroids = torch.tensor([[0.0], [1.0], [2.0], [3.0]]) + draw.uniform(4, 1, low=-0.2, high=0.2)
+    return (F.pad(places, (0, 1), value=9) + 0.2 * draw.normal(1, 2), F.pad(centroids, (0, 1), value=9), 8)
+
+
+def _at_rest(draw: Draw) -> tuple:
+    """Centroids that are nearly where they belong."""
+    vectors, centroids, _ = _clouds(draw, 24, 2, 3, 1)
+    return vectors, _grouping()(vectors, centroids, 20)[0] + 0.01 * draw.normal(3, 2), 1
+
+
+def _with_empty(draw: Draw) -> tuple:
+    """Lists on a line: one moves and is empty then, one is always empty, two are empty at first and have one or two vectors then."""
+    places = [-2.0] * 6 + [-1.2, 1.2] + [2.0] * 6 + [17.0] * 5 + [22.5] + [37.0] * 5 + [42.5] * 2
+    starts = [-3.2, 0.3, 3.2, 20.0, 25.5, 90.0, 40.0, 45.5]
+    vectors, centroids = (F.pad(torch.tensor(x)[:, None] + 7, (0, 1), value=9) for x in (places, starts))
+    return vectors + 0.03 * draw.normal(len(places), 2), centroids + 0.03 * draw.normal(len(starts), 2), 3
 
 
 _EMPTY = "A list without vectors has no mean, 0 / 0"
@@ -430,18 +544,28 @@ kmeans = Check(
     hint="torch.cdist(vectors, centroids).argmin(dim=1) gives the lists; each centroid becomes the mean of its vectors, or stays if there are none; so `iterations` times; then the lists once more.",
     cases=(
         Case("30 vectors of 3 numbers, 4 lists, 2 iterations", lambda draw: _clouds(draw, 30, 3, 4, 2)),
-        Case("24 vectors of 2 numbers, 3 lists, 1 iteration", lambda draw: _clouds(draw, 24, 2, 3, 1)),
+        Case("40 vectors along a line, 4 lists, 8 iterations", _on_a_line),
         Case(
-            "25 vectors of 2 numbers, 4 lists, one of which stays empty, 3 iterations",
-            lambda draw: _clouds(draw, 25, 2, 4, 3, True),
-            alone=f"{_EMPTY}, and your result is wrong only where there is one: its centroid stays where it was.",
+            "27 vectors of 2 numbers, 8 lists, some of them empty for a time, 3 iterations",
+            _with_empty,
+            alone=f"{_EMPTY}, and your result is wrong only where there is one: its centroid stays where it is.",
+        ),
+        Case(
+            "24 vectors of 2 numbers, 3 lists, 1 iteration, centroids that hardly move",
+            _at_rest,
+            alone="Your result is wrong only where the centroids hardly move: do you stop before? Small moves are moves, too.",
+        ),
+        Case(
+            "12 vectors of 4 numbers, 5 lists, no iteration",
+            lambda draw: _clouds(draw, 12, 4, 5, 0),
+            alone="Your result is wrong only where no iteration is asked for: the centroids come back as they were, with their lists.",
         ),
     ),
     hidden_cases=(
         Case("60 vectors of 5 numbers, 6 lists, 4 iterations", lambda draw: _clouds(draw, 60, 5, 6, 4)),
-        Case("12 vectors of 4 numbers, 5 lists, no iteration", lambda draw: _clouds(draw, 12, 4, 5, 0)),
+        Case("24 vectors of 2 numbers, 3 lists, 1 iteration", lambda draw: _clouds(draw, 24, 2, 3, 1)),
     ),
-    not_a_number=f"{_EMPTY}: its centroid stays where it was.",
+    not_a_number=f"{_EMPTY}: its centroid stays where it is.",
     mistakes=(
         Mistake(
             _grouping(at_last=False),
@@ -453,7 +577,7 @@ kmeans = Check(
         ),
         Mistake(
             _grouping(steps=lambda iterations: iterations + 1),
-            "The centroids move once too often.",
+            "The centroids move once too often: `iterations` moves.",
         ),
         Mistake(
             _grouping(steps=lambda iterations: max(0, iterations - 1)),
@@ -509,15 +633,15 @@ kmeans = Check(
         ),
         Mistake(
             _grouping(move=_empty_as(0.0)),
-            f"{_EMPTY}, and you move it to 0, where it may take away what belongs to others: its centroid stays where it was.",
+            f"{_EMPTY}, and you move it to 0, where it may take away what belongs to others: its centroid stays where it is.",
         ),
         Mistake(
             _grouping(move=_empty_as(math.nan), assign=lambda v, c: torch.cdist(v, c).nan_to_num(math.inf).argmin(1)),
-            f"{_EMPTY}: NaN, from which no list ever recovers. Its centroid stays where it was.",
+            f"{_EMPTY}: NaN, from which no list ever recovers. Its centroid stays where it is.",
         ),
         Mistake(
             _grouping(move=lambda vectors, centroids, nearest: torch.cat([c for c in _empty_as(math.nan)(vectors, centroids, nearest)[:, None] if c.isfinite().all()])),
-            f"{_EMPTY}, and you leave it away, so that fewer come back than were given: its centroid stays where it was.",
+            f"{_EMPTY}, and you leave it away, so that fewer come back than were given: its centroid stays where it is.",
         ),
         Mistake(
             _grouping(move=lambda vectors, centroids, nearest: _unit(_to_means(vectors, centroids, nearest))),
@@ -566,6 +690,46 @@ kmeans = Check(
         Mistake(
             _grouping(end=lambda vectors, centroids, nearest: nearest),
             "You return the lists alone: the centroids are asked for as well.",
+        ),
+        Mistake(
+            _grouping(steps=lambda iterations: min(1, iterations)),
+            "After the first move nothing changes any more: the lists are to be made anew in each iteration (or does a `return` stand within the loop?).",
+        ),
+        Mistake(
+            _grouping(steps=lambda iterations: max(1, iterations)),
+            "The centroids move even if no iteration is asked for.",
+        ),
+        Mistake(
+            _grouping(steps=lambda iterations: 100),
+            "You go on until nothing moves any more: exactly `iterations` moves.",
+        ),
+        Mistake(
+            _back_to_start,
+            f"{_EMPTY}, and you put its centroid back to where it *began*: it stays where it is, also if it has moved before.",
+        ),
+        Mistake(
+            _once_empty,
+            "A list that was empty once never moves again with you: as soon as it has vectors, its centroid moves to their mean.",
+        ),
+        Mistake(
+            _grouping(move=_moved(lambda sums, counts, old: torch.where(counts > 1, sums / counts, old))),
+            "A list of *one* vector does not move: its mean is that vector, counts > 0.",
+        ),
+        Mistake(
+            _grouping(move=_without_minlength),
+            "torch.bincount(nearest) ends at the last list that has a vector: minlength=len(centroids) gives a 0 to the empty ones behind it.",
+        ),
+        Mistake(
+            _grouping(move=_moved(lambda sums, counts, old: (old + sums) / counts)),
+            "The sums begin at the old centroids: start them from zero, zeros_like(centroids).index_add(...).",
+        ),
+        Mistake(
+            _grouping(move=_one_of_each),
+            "sums[nearest] += vectors adds only *one* vector to each list: index_add adds all.",
+        ),
+        Mistake(
+            _grouping(move=_moved(lambda sums, counts, old: (sums / counts).mean(1, keepdim=True).expand_as(old))),
+            "mean() without an axis averages over the numbers of the vectors as well: mean(dim=0).",
         ),
     ),
 )  # fmt: skip
@@ -631,19 +795,54 @@ def _by_id(distances: Tensor, places: Tensor, candidates: Tensor) -> Two:
 
 
 def _inverted(draw: Draw, count: int, dim: int, lists: int, probes: int, k: int, few: bool = False) -> tuple:
-    """A query, vectors, centroids, and the lists: ids sorted by list, and where each begins. The nearest list is short if there are to be `few`."""
-    centroids = draw.normal(lists, dim)
+    """A query, vectors, centroids, and the lists: ids sorted by list, and where each begins.
+
+    Some vectors stand in another list than that of their nearest centroid. If there are to be `few`, the nearest list is short and the
+    second empty.
+    """
+    centroids = draw.uniform(lists, 1, low=0.4, high=2.0) * draw.normal(lists, dim)
     vectors = centroids[draw.integers(lists, count)] + 1.2 * draw.normal(count, dim)
-    nearest = _nearest(vectors, centroids)
+    nearest = torch.where(draw.uniform(count) < 0.2, draw.integers(lists, count), _nearest(vectors, centroids))
     query = draw.normal(dim)
     if few:
-        counts = torch.bincount(nearest, minlength=lists).masked_fill(
-            torch.bincount(nearest, minlength=lists) < 2, count
-        )
-        query = centroids[counts.argmin()] + 0.05 * draw.normal(dim)
+        counts = torch.bincount(nearest, minlength=lists)
+        query = centroids[counts.masked_fill(counts < 2, count).argmin()] + 0.05 * draw.normal(dim)
+        order = _from_query(centroids, query).argsort()
+        nearest = torch.where(nearest == order[1], order[-1], nearest)
     ids = nearest.argsort(stable=True)
     bounds = F.pad(torch.bincount(nearest, minlength=lists).cumsum(0), (1, 0))
     return query, vectors, centroids, ids, bounds, probes, k
+
+
+def _without_empty(query: Tensor, vectors: Tensor, centroids: Tensor, ids: Tensor, bounds: Tensor, probes: int, k: int) -> tuple:  # fmt: skip
+    far = centroids.masked_fill(bounds.diff()[:, None] == 0, 1e6)  # empty lists are never opened
+    return _probing()(query, vectors, far, ids, bounds, probes, k)
+
+
+def _lists_anew(query: Tensor, vectors: Tensor, centroids: Tensor, ids: Tensor, bounds: Tensor, probes: int, k: int) -> tuple:  # fmt: skip
+    nearest = _nearest(vectors, centroids)
+    own = F.pad(torch.bincount(nearest, minlength=len(centroids)).cumsum(0), (1, 0))
+    return _probing()(query, vectors, centroids, nearest.argsort(stable=True), own, probes, k)
+
+
+def _per_list(query: Tensor, vectors: Tensor, centroids: Tensor, ids: Tensor, bounds: Tensor, probes: int, k: int) -> Two:  # fmt: skip
+    """The k best of each list, one list after the other."""
+    opened = _from_query(centroids, query).topk(probes, largest=False).indices
+    parts = [_probing(lambda *_, one=one: one[None])(query, vectors, centroids, ids, bounds, 1, k) for one in opened]
+    return torch.cat([distances for distances, _ in parts]), torch.cat([numbers for _, numbers in parts])
+
+
+def _per_list_sorted(*arguments: Any) -> Two:
+    distances, numbers = _per_list(*arguments)
+    order = distances.argsort(stable=True)
+    return distances[order], numbers[order]
+
+
+def _ids_of_places(query: Tensor, vectors: Tensor, centroids: Tensor, ids: Tensor, *rest: Any) -> Two:
+    distances, places = _probing(end=lambda distances, places, _: (distances, places))(
+        query, vectors, centroids, ids, *rest
+    )
+    return distances, ids[places]
 
 
 _FEW = "There are fewer than k vectors in the lists that were looked through"
@@ -652,16 +851,16 @@ search_lists = Check(
     name="search_lists",
     signature=("query", "vectors", "centroids", "ids", "bounds", "num_probes", "k"),
     reference=_probing(),
-    holds="only what stands in the nearest lists is compared, and called by its number in the gallery",
+    holds="the nearest of what stands in the nearest lists, called by their numbers in the gallery",
     look='03_retrieval, exercise 4 "Look into a few lists only"',
     hint="The num_probes nearest centroids; list i is ids[bounds[i] : bounds[i + 1]]; candidates = torch.cat of these; distances of vectors[candidates]; the min(k, len(candidates)) smallest; candidates[places].",
     cases=(
         Case("40 vectors of 3 numbers, 2 of 6 lists, k = 4", lambda draw: _inverted(draw, 40, 3, 6, 2, 4)),
-        Case("80 vectors of 6 numbers, 3 of 16 lists, k = 4", lambda draw: _inverted(draw, 80, 6, 16, 3, 4)),
+        Case("80 vectors of 6 numbers, 3 of 16 lists, k = 9", lambda draw: _inverted(draw, 80, 6, 16, 3, 9)),
         Case(
-            "30 vectors of 2 numbers, 1 of 5 lists, fewer than k = 20 in it",
-            lambda draw: _inverted(draw, 30, 2, 5, 1, 20, True),
-            alone=f"{_FEW}, and your result is wrong only there: give back as many as there are.",
+            "30 vectors of 2 numbers, 2 of 5 lists, one of them empty, fewer than k = 20 in the other",
+            lambda draw: _inverted(draw, 30, 2, 5, 2, 20, True),
+            alone=f"{_FEW}, one of which is empty, and your result is wrong only there: give back as many as there are.",
         ),
     ),
     hidden_cases=(
@@ -793,6 +992,61 @@ search_lists = Check(
             lambda q, v, c, ids, bounds, probes, k: (_from_query(c, q).topk(probes, largest=False).values, _probing()(q, v, c, ids, bounds, probes, k)[1]),
             "The distances are those of the *centroids*: asked for are those of the vectors that were found.",
         ),
+        Mistake(
+            _probing(
+                lambda centroids, query, count: torch.cdist(query[None], centroids).topk(count, largest=False).indices,
+                lambda ids, bounds, probed: torch.cat([ids[bounds[j] : bounds[j + 1]] for j in probed]),
+            ),
+            "The numbers of the lists are (1, num_probes), a row for one query: take its [0] before the loop.",
+        ),
+        Mistake(
+            lambda *arguments: tuple(x[: arguments[-1]] for x in _per_list(*arguments)),
+            "You put the best of each list one after the other: the k nearest of *all* candidates are asked for, so sort over the lists.",
+        ),
+        Mistake(
+            _per_list_sorted,
+            "You return up to k of each list: k in all.",
+        ),
+        Mistake(
+            _ids_of_places,
+            "ids[places] takes places among the candidates for places in `ids`: candidates[places].",
+        ),
+        Mistake(
+            _probing(lambda centroids, query, count: (_unit(centroids) @ _unit(query)).topk(count).indices),
+            "You choose the lists by cosine: by distance, for neither the query nor a centroid need have length 1.",
+        ),
+        Mistake(
+            _with(lambda q, v, c, ids, bounds, probes, k: (q, v, c, ids, bounds, min(probes + 1, len(c)), k)),
+            "You look into one list too many: num_probes.",
+        ),
+        Mistake(
+            _probing(found=lambda ids, bounds, probed: ids[bounds[probed.min()] : bounds[probed.max() + 1]]),
+            "You take everything from the first of the lists to the last: those that stand between them are not among the nearest.",
+        ),
+        Mistake(
+            _without_empty,
+            "You pass over empty lists and open others in their place: they count among the num_probes.",
+        ),
+        Mistake(
+            _lists_anew,
+            "You make the lists anew from the centroids: they are given, list i is ids[bounds[i] : bounds[i + 1]].",
+        ),
+        Mistake(
+            _probing(measured=lambda vectors, query: 2 - 2 * vectors @ query),
+            "2 - 2 q.x is the squared distance of vectors of length 1 only: these have any length.",
+        ),
+        Mistake(
+            _probing(measured=lambda vectors, query: 2 - 2 * _unit(vectors) @ _unit(query)),
+            "2 - 2 cos is the squared distance of vectors of length 1 only: these have any length.",
+        ),
+        Mistake(
+            _probing(measured=lambda vectors, query: vectors.square().sum(1) - 2 * vectors @ query),
+            "The order is right, but |q|^2 is missing from the distances.",
+        ),
+        Mistake(
+            _probing(chosen=lambda distances, k: (distances[:k], distances.argsort(stable=True)[:k])),
+            "The numbers are right, but the distances are those of the first k candidates: take them in the same order.",
+        ),
     ),
 )  # fmt: skip
 
@@ -835,6 +1089,7 @@ def _quantiser(draw: Draw, count: int, parts: int, codes: int, width: int) -> tu
     scales = draw.uniform(parts, 1, 1, low=0.5, high=1.5)
     codebooks = scales * (draw.normal(parts, codes, width) + 0.5 * draw.normal(parts, 1, width))
     vectors = 1.2 * draw.normal(count, parts * width) + 0.3
+    vectors[-1, :width] = codebooks[0, -1]  # so that the last entry is the nearest at least once
     return vectors, codebooks
 
 
@@ -958,6 +1213,30 @@ pq_encode = Check(
             lambda vectors, codebooks: vectors - _decoded(vectors, codebooks),
             "That is what is left when the entries are taken away: their numbers are asked for.",
         ),
+        Mistake(
+            _encoding(near=torch.cdist, choose=lambda distances: distances.amin(2)),
+            "That is how *far* the nearest entry is: asked for is which it is, argmin.",
+        ),
+        Mistake(
+            lambda vectors, codebooks: _encoding()(_unit(vectors), codebooks),
+            "You normalise the vectors: they are taken as they are.",
+        ),
+        Mistake(
+            _encoding(books=lambda books: books[-1:].expand_as(books)),
+            "All parts use the last codebook: each has its own, codebooks[i].",
+        ),
+        Mistake(
+            _encoding(lambda vectors, parts: vectors.unfold(1, vectors.shape[1] // parts, 1)[:, :parts].transpose(0, 1)),
+            "Your parts overlap: part i begins at i * width, not at i.",
+        ),
+        Mistake(
+            lambda vectors, codebooks: (_encoding()(vectors, codebooks).long() + torch.arange(len(codebooks)) * codebooks.shape[1]).to(torch.uint8),
+            "You count through all codebooks, part after part, and a byte ends at 255: each part counts its own from 0.",
+        ),
+        Mistake(
+            lambda vectors, codebooks: torch.cdist(vectors.unflatten(1, (len(codebooks), -1)), codebooks).argmin(2).to(torch.uint8),
+            "torch.cdist takes each entry of the *first* axis by itself, and your vectors are (n, parts, width): transpose(0, 1) brings the parts to the front.",
+        ),
     ),
 )  # fmt: skip
 
@@ -981,6 +1260,13 @@ def _by_table(
     return pq_distances
 
 
+def _with_uint8(looked_up: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    """What is made of table (parts, entries) and the codes as they come."""
+    return lambda query, codes, codebooks: looked_up(
+        (codebooks - query.unflatten(0, (len(codebooks), 1, -1))).square().sum(2), codes
+    )
+
+
 def _symmetric_distances(query: Tensor, codes: Tensor, codebooks: Tensor) -> Tensor:
     return _by_table()(_decoded(query[None], codebooks)[0], codes, codebooks)
 
@@ -989,6 +1275,9 @@ def _unlike_columns(query: Tensor, codes: Tensor, codebooks: Tensor) -> Tensor:
     """table[:, codes] for every part, (parts, n, parts), summed."""
     table = (codebooks - query.unflatten(0, (len(codebooks), -1))[:, None]).square().sum(-1)
     return table[:, codes.long()].sum((0, 2))
+
+
+_MASK = "PyTorch takes an index of uint8 for a mask, not for numbers of entries: codes.long()."
 
 
 def _coded(draw: Draw, count: int, parts: int, codes: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -1000,13 +1289,13 @@ pq_distances = Check(
     name="pq_distances",
     signature=("query", "codes", "codebooks"),
     reference=_by_table(),
-    holds="the query against each entry once, then additions only",
+    holds="the squared distances of the query, as it is, to what the codes stand for",
     look='03_retrieval, exercise 6 "Distances by table"',
     hint="table[i, c] is the squared distance of part i of the query and entry c of codebook i; table[torch.arange(parts), codes.long()] is (n, parts); its sum over the parts.",
     cases=(
         Case("7 codes of 3 parts, 5 entries each", lambda draw: _coded(draw, 7, 3, 5, 2)),
         Case("9 codes of 2 parts, 9 entries each", lambda draw: _coded(draw, 9, 2, 9, 4)),
-        Case("6 codes of 4 parts, 256 entries each", lambda draw: _coded(draw, 6, 4, 256, 3)),
+        Case("6 codes of 4 parts, 200 entries each", lambda draw: _coded(draw, 6, 4, 200, 3)),
     ),
     hidden_cases=(
         Case("5 codes of 5 parts, 5 entries each", lambda draw: _coded(draw, 5, 5, 5, 3)),
@@ -1108,6 +1397,44 @@ pq_distances = Check(
         Mistake(
             lambda query, codes, codebooks: _by_table()(_unit(query), codes, codebooks),
             "You normalise the query: it is taken as it is.",
+        ),
+        Mistake(_with_uint8(lambda table, codes: table[torch.arange(len(table)), codes].sum(1)), _MASK),
+        Mistake(_with_uint8(lambda table, codes: sum(table[i][codes[:, i]] for i in range(len(table)))), _MASK),
+        Mistake(
+            _with_uint8(lambda table, codes: torch.stack([sum(table[i][code] for i, code in enumerate(row)) for row in codes])),
+            _MASK,
+        ),
+        Mistake(
+            _with_uint8(lambda table, codes: table.gather(1, codes.T).sum(0)),
+            "gather takes an index of int64: codes.long().",
+        ),
+        Mistake(
+            _by_table(codes_of=lambda codes: codes.to(torch.int8).long()),
+            "int8 ends at 127, so the codes from 128 on become negative and count from the end: codes.long().",
+        ),
+        Mistake(
+            _by_table(lambda part, book: 2 - 2 * (book @ part.unsqueeze(-1)).squeeze(-1)),
+            "2 - 2 q.x is the squared distance of vectors of length 1 only, and parts have not.",
+        ),
+        Mistake(
+            _by_table(lambda part, book: -2 * (book @ part.unsqueeze(-1)).squeeze(-1), joined=lambda x: 2 + x.sum(1)),
+            "2 - 2 q.x is the squared distance of vectors of length 1 only: these have any length.",
+        ),
+        Mistake(
+            _by_table(lambda part, book: book.square().sum(-1) - 2 * (book @ part.unsqueeze(-1)).squeeze(-1)),
+            "The order is right, but |q|^2 is missing from the distances.",
+        ),
+        Mistake(
+            _by_table(lambda part, book: (book - part.unsqueeze(-2)).square().sum(-1)[:1].expand(len(book), -1)),
+            "All parts are looked up in the first row of the table: column i of `codes` in table[i].",
+        ),
+        Mistake(
+            _by_table(books=lambda books: books[-1:].expand_as(books)),
+            "All parts use the last codebook: each has its own, codebooks[i].",
+        ),
+        Mistake(
+            _by_table(joined=lambda looked_up: looked_up.amin(1)),
+            "You take the smallest of the parts: they are added.",
         ),
     ),
 )  # fmt: skip
