@@ -284,8 +284,11 @@ class Check:
             ]
             if cut:
                 names = " and ".join(f"`{name}`" for name in cut[:3])
+                right_values = self._first_difference(right.value, got.value) is None
                 return (
-                    f"The values may be right, but no gradient flows from your result back to {names}, so nothing could be learned through it.",
+                    f"The values may be right, but no gradient flows from your result back to {names}, so nothing could be learned through it."
+                    if right_values
+                    else f"The values are wrong, and no gradient flows from your result back to {names}: are all of the arguments used?",
                     [
                         (
                             "Expected",
@@ -581,7 +584,7 @@ def _kind(right: Answer, got: Answer, check: Check) -> Finding:
     for name, expected, came in _paired(right.value, got.value):
         if _kind_name(expected) != _kind_name(came):
             details = [("Expected", name + _kind_name(expected)), ("Got", name + _kind_name(came))]
-            return _kind_advice(expected, came), details
+            return _kind_advice(expected, came, check.gradients), details
     return None
 
 
@@ -612,7 +615,7 @@ def _kind_name(value: Any) -> str:
     return f"a Python {type(value).__name__}"
 
 
-def _kind_advice(expected: Any, came: Any) -> str:
+def _kind_advice(expected: Any, came: Any, gradients: str) -> str:
     if isinstance(came, Unknown) and came.type_name.startswith("numpy"):
         if isinstance(expected, (bool, int, float)):
             return (
@@ -620,7 +623,8 @@ def _kind_advice(expected: Any, came: Any) -> str:
             )
         return "You return a NumPy value: stay in torch from the arguments to the result, for NumPy cuts off gradients."
     if isinstance(expected, Seen) and isinstance(came, (bool, int, float)):
-        return "You return a plain Python number where a tensor belongs: item() and float() cut off the gradient."
+        why = "cut off the gradient" if gradients == "required" else "make such a number of it"
+        return f"You return a plain Python number where a tensor belongs: item() and float() {why}."
     if isinstance(expected, Seen) and isinstance(came, (tuple, list)):
         return f"You return {len(came)} things, but one tensor is asked for."
     if isinstance(expected, float) and isinstance(came, Seen):
