@@ -719,7 +719,7 @@ def _gallery(draw: Draw, count: int, names: Sequence[str], template: str, dim: i
 def _sure_gallery(draw: Draw) -> tuple:
     """Four pictures, one of which fits its prompt so well that e^logit overflows at the published scale."""
     pictures, names, template, letters, scale = _gallery(
-        draw, 4, ("cat", "dog", "small boat", "car"), "{}, seen from above", 4, 100.0
+        draw, 4, ("cat", "dog", "Small boat", "car"), "{}, seen from above", 4, 100.0
     )
     pictures[1] = 2 * _letter_encoder(letters)([template.format(names[2])])[0]
     return pictures, names, template, letters, scale
@@ -1196,7 +1196,7 @@ linear_probe = Check(
     ),
     hidden_cases=(Case("60 pictures of 4 numbers, 4 classes", lambda draw: _labelled(draw, 60, 10, 4, 4, 0.2)),),
     relative=5e-3,  # so that any optimiser is near enough to the one least value
-    absolute=2e-3,
+    absolute=4e-3,
     mistakes=(
         Mistake(
             _probing(data=lambda x, y, tx, ty: (tx, ty, tx, ty)),
