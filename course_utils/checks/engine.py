@@ -284,8 +284,11 @@ class Check:
             ]
             if cut:
                 names = " and ".join(f"`{name}`" for name in cut[:3])
+                right_values = self._first_difference(right.value, got.value) is None
                 return (
-                    f"The values may be right, but no gradient flows from your result back to {names}, so nothing could be learned through it.",
+                    f"The values may be right, but no gradient flows from your result back to {names}, so nothing could be learned through it."
+                    if right_values
+                    else f"The values are wrong, and no gradient flows from your result back to {names}: are all of the arguments used?",
                     [
                         (
                             "Expected",
@@ -627,8 +630,8 @@ def _kind_advice(expected: Any, came: Any, nested: bool, differentiated: bool) -
         why = ", for NumPy cuts off gradients" if differentiated else ""
         return f"You return a NumPy value: stay in torch from the arguments to the result{why}."
     if isinstance(expected, Seen) and isinstance(came, (bool, int, float)):
-        why = "item() and float() cut off the gradient" if differentiated else "without item() or float() it is one"
-        return f"You return a plain Python number where a tensor belongs: {why}."
+        why = "cut off the gradient" if differentiated else "make such a number of it"
+        return f"You return a plain Python number where a tensor belongs: item() and float() {why}."
     if isinstance(expected, Seen) and isinstance(came, (tuple, list)):
         if nested:
             return f"A {type(came).__name__} of {len(came)} stands where one tensor belongs: torch.stack makes one of tensors, torch.tensor of numbers."

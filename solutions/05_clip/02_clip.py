@@ -23,7 +23,7 @@
 # | **Papers** | Radford et al., *Learning transferable visual models from natural language supervision* (CLIP), ICML 2021 · van den Oord et al., *Representation learning with contrastive predictive coding* (InfoNCE), 2018 · Zhai et al., *Sigmoid loss for language image pre-training* (SigLIP), ICCV 2023 · Liang et al., *Mind the gap*, NeurIPS 2022 · Yuksekgonul et al., *When and why vision-language models behave like bags-of-words*, ICLR 2023 |
 #
 # A classifier of pictures knows the classes that it was trained on, and no other. CLIP knows *texts*. It was never told what a class is, only which caption came with which picture, and afterwards it sorts pictures into any classes that you can write down.
-# Below, six pictures that the course's small CLIP has never seen, against six texts that nobody trained it to tell apart. Each row is a picture, and the shares in it say which text fits. By the end you will have written all of it:
+# Below, six pictures that the course's small CLIP has never seen, against six texts that nobody trained it to tell apart. Each row is a picture, and the shares in it say which text fits. By the end you will have written the loss that taught it and the classifier that is made of texts:
 
 # %%
 import dataclasses
@@ -77,14 +77,14 @@ plots.table([{"picture": number + 1} | dict(zip(texts, row, strict=True)) for nu
 #
 # - $N$: pairs in the batch; pair $i$ is row $i$ of both,
 # - $u_i \cdot v_j$: the cosine of the angle between picture $i$ and text $j$, in $[-1, 1]$,
-# - $s = e^{\tau'} > 0$: the **scale**, one over the temperature. Its logarithm $\tau'$ is a learned parameter that begins at $\log (1 / 0.07)$,
+# - $s = e^{t} > 0$: the **scale**, one over the temperature. Its logarithm $t$, `log_scale`, is a learned parameter that begins at $\log (1 / 0.07)$; $s$ itself may grow to 100,
 # - the first term: picture $i$ asks, and the sum in the denominator is over all texts $j$; the second: text $i$ asks, and the sum is over all pictures $j$.
 #
 # In the table of all logits $s\, u_i \cdot v_j$, a row for each picture and a column for each text, the right answers stand on the diagonal. The first term is a cross-entropy along the rows, the second along the columns.
 #
 # ## Exercise 1 · The contrastive loss · *10 minutes, easy, core*
 #
-# The features come as the networks make them, of any length.
+# The features come as the networks make them, of any length. Exponentials of large numbers overflow, so leave softmax and logarithm to the functions of torch.
 #
 # <details><summary>Hint</summary>
 #
@@ -117,11 +117,11 @@ check.contrastive_loss(contrastive_loss, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Whoever guesses among $N$ pays $\log N$. So a loss means little without the batch size beside it:
+# Whoever holds all $N$ for about equally likely pays $\log N$ (here the scale is 1; at a larger one, vectors drawn by chance are *confident* guesses and pay more). So a loss means little without the batch size beside it:
 
 # %%
 # NBVAL_CHECK_OUTPUT
-draw = runtime.generator(1)
+draw = runtime.generator(1)  # for vectors of numbers from -0.5 to 0.5
 for size in (4, 32, 256):
     guessed = contrastive_loss(draw_uniform((size, 8), draw) - 0.5, draw_uniform((size, 8), draw) - 0.5, torch.tensor(0.0))
     print(f"{size:>4} pairs drawn by chance: loss {guessed:.1f}, log({size}) = {math.log(size):.1f}")
@@ -129,9 +129,9 @@ for size in (4, 32, 256):
 # %% [markdown]
 # ## Two encoders
 #
-# **Texts** are read by a small GPT (notebook 1): a causal transformer. An end token is put behind each text. As it comes last, it has seen all the other tokens, so what the transformer makes of *it* stands for the text. The paper's has 63 million parameters, yours below 0.5.
+# **Texts** are read by a small GPT (notebook 1): a causal transformer. An end token is put behind each text. As it comes last, it has seen all the other tokens, so what the transformer makes of *it* stands for the text. The paper's has 63 million parameters, the one of this notebook less than half a million.
 #
-# **Pictures** are read by a ResNet or by a vision transformer. A convolutional network ends in a map of features, one vector for each place, and something must make one vector of these. The usual way is their mean: all places count alike, empty background too. CLIP's ResNet lets *attention* do it.
+# **Pictures** are read by a ResNet or by a vision transformer, here by a small ResNet. Both encoders end in vectors of 128 numbers. A convolutional network ends in a map of features, one vector for each place, and something must make one vector of these. The usual way is their mean: all places count alike, empty background too. CLIP's ResNet lets *attention* do it.
 #
 # ## Exercise 2 · Attention pooling · *15 minutes, medium, optional*
 #
@@ -139,21 +139,23 @@ for size in (4, 32, 256):
 #
 # $$ x_0 = \frac1n \sum_{i=1}^n x_i, \qquad z_i = x_i + p_i \;\; (i = 0, \dots, n), \qquad u = W_o \sum_{i=0}^{n} a_i\, W_v z_i, \qquad a = \mathrm{softmax}_i\!\left( \frac{(W_q z_0) \cdot (W_k z_i)}{\sqrt d} \right) $$
 #
-# - $x_1, \dots, x_n$: the features of the $n = h \cdot w$ places, row by row; $x_0$ their mean,
+# - $x_1, \dots, x_n$: the features of the $n = h \cdot w$ places, row by row; $x_0$ their mean, taken before positions are added. It asks, and is a key and a value as well,
 # - $p_0, \dots, p_n$: position embeddings, the first for the mean,
-# - $W_q, W_k, W_v$: the weights of query, keys and values; $W_o$, `to_out`, leads into the space that pictures and texts share,
+# - $W_q, W_k, W_v$: the weights of query, keys and values; in code they stand on the right, `tokens @ to_q`, so `to_q` is $W_q$ transposed. $W_o$, `to_out`, leads into the space that pictures and texts share,
 # - $a_i$: how much place $i$ counts. All of this in several heads, each with its own $d$ channels of query, keys and values and its own softmax; $d$ is the channels divided by the number of heads. The heads' answers stand side by side before $W_o$.
 #
 # There is *one* query, so one vector comes out. (The published network has biases too; they are left out here.)
 #
 # <details><summary>Hint</summary>
 #
-# `features.flatten(2).transpose(1, 2)` are the places, (batch, n, channels). Put the mean in front with `torch.cat`, then add the positions. The query is made of the first token only, `tokens[:, :1]`. Heads: `unflatten(2, (num_heads, -1)).transpose(1, 2)`; `F.scaled_dot_product_attention` does the rest, and the heads are put together again by `transpose(1, 2).flatten(1)`.
+# `features.flatten(2).transpose(1, 2)` are the places, (batch, n, channels). Put the mean in front with `torch.cat`, then add the positions. The query is made of the first token only, `tokens[:, :1]`. Heads: `unflatten(2, (num_heads, -1)).transpose(1, 2)`; `F.scaled_dot_product_attention` does the rest, the division by $\sqrt d$ too, and the heads are put together again by `transpose(1, 2).flatten(1)`.
 # </details>
+#
+# *Skipped? Set `attention_pool = check.attention_pool.reference` and go on.*
 
 # %% nbgrader={"grade": false, "grade_id": "attention-pool", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def attention_pool(features: Tensor, positions: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor, to_out: Tensor, num_heads: int) -> Tensor:
-    """One vector a picture, (batch, dim): the answer to the mean of its places.
+    """One vector a picture, (batch, dim): what comes back to the mean of its places, which asks.
 
     Args:
         features: (batch, channels, height, width).
@@ -182,7 +184,7 @@ check.attention_pool(attention_pool, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The module that the network of this notebook ends in is yours, with biases. Where does the reference look? The share of each of its 4 x 4 places, mean of all heads, as brightness:
+# The network of this notebook ends in the same, with biases. Where does the reference look? The share of each of its 4 x 4 places (without that of the mean itself), mean of all heads, as brightness:
 
 # %%
 layer = AttentionPool(side=4, channels=32, heads=4, dim=16)
@@ -254,8 +256,8 @@ runtime.seed_everything(1)
 model = CLIP(recipes.SCENES_CLIP)
 history = training.cached(
     "02_clip/scenes",
-    lambda: training.fit(matching(model), loader(train_pairs, 256 if len(train_pairs) > 512 else 64), scale(smoke=3, cpu=400, gpu=20_000), schedule="cosine"),
-    model, uses=(matching, contrastive_loss),
+    lambda: training.fit(matching(model), loader(train_pairs, 256 if len(train_pairs) > 512 else 64), scale(smoke=3, cpu=300, gpu=20_000), schedule="cosine"),
+    model, uses=(matching, contrastive_loss),  # kept, and trained anew if one of these changes
 )  # fmt: skip
 images = recipes.embed_pictures(model, test_pairs.images)
 found = recipes.embed_texts(model, test_pairs.input_ids) @ images.T  # (captions, scenes)
@@ -263,14 +265,14 @@ rank = 1 + (found > found.diagonal()[:, None]).sum(dim=1)
 ceiling = best_recall([caption.facts for caption in test_pairs.captions], test_pairs.records)
 print(f"of {len(found)} held-out captions, {(rank == 1).float().mean():.3f} find their scene first, {(rank <= 5).float().mean():.3f} among five; chance {1 / len(found):.3f}, ceiling {ceiling:.3f}")
 if runtime.scale_name() != "smoke":
-    assert (rank == 1).float().mean() > 0.7, "most captions should find their scene"
+    assert (rank == 1).float().mean() > 0.85, "most captions should find their scene"
 
 # %% [markdown]
 # (The ceiling is a reader's who knows exactly which scenes each caption is true of. Where two scenes fit one caption, even that reader can only guess.)
 #
 # ## Look
 #
-# The table of cosines for twelve held-out pairs, before and after training. What was a grey field has a bright diagonal. The bright squares beside it are worth a look: they are the near misses.
+# The table of cosines for twelve held-out pairs, before and after training. What was all one colour has a bright diagonal. The bright squares beside it are worth a look: they are the near misses.
 
 # %%
 runtime.seed_everything(1)
@@ -294,9 +296,9 @@ print(f"scale: {untrained.logit_scale:.1f} at the start, {model.logit_scale:.1f}
 # $$ w_c = \frac{g(\text{prompt}_c)}{\lVert g(\text{prompt}_c) \rVert}, \qquad p(c \mid \text{picture}) = \mathrm{softmax}_c\,( s\; u \cdot w_c ) $$
 #
 # - $g$: the text encoder, $w_c$ the vector of class $c$, $u$ the picture's, of length 1,
-# - $s$: the scale, here as a plain number.
+# - $s$: the scale itself, `logit_scale`, a plain number; not its logarithm as in exercise 1.
 #
-# The next cell is for the check, and you need not read it: a check cannot hand over a text encoder, so this makes a stand-in that adds up letters, and calls the `zero_shot` that you are about to write. Messages of the check name it, `zero_shot_by_letters`.
+# The next cell is for the check, and you need not read it: it calls the `zero_shot` that you are about to write, with a stand-in for the text encoder. Messages of the check name it, `zero_shot_by_letters`.
 
 
 # %%
@@ -305,7 +307,7 @@ def zero_shot_by_letters(image_features: Tensor, class_names: Sequence[str], tem
 
     def encode_text(texts: Sequence[str]) -> Tensor:
         if isinstance(texts, str):
-            raise TypeError("encode_text takes a list of texts")
+            raise TypeError("encode_text takes a list of texts: hand over all prompts at once")
         rows = [letters[[ord(letter) % len(letters) for letter in text]] for text in texts]
         return torch.stack([row.cumsum(0).sin().sum(0) for row in rows])
 
@@ -319,7 +321,7 @@ def zero_shot_by_letters(image_features: Tensor, class_names: Sequence[str], tem
 #
 # <details><summary>Hint</summary>
 #
-# `template.format("red circle")` puts the text in the place of `{}`. Encode the *list* of all prompts at once. Then it is one row of exercise 1's table.
+# `template.format("red circle")` puts the text in the place of `{}`. Encode the *list* of all prompts at once. Then it is the table of exercise 1 again, with a row for each picture.
 # </details>
 #
 # *Stuck? Set `zero_shot = check.contrastive.zero_shot` and go on.*
@@ -335,7 +337,7 @@ def zero_shot(
         class_names: one text a class.
         template: a text with {} where the name goes.
         encode_text: texts -> features (texts, dim), of any length.
-        logit_scale: what cosines are multiplied by.
+        logit_scale: what cosines are multiplied by (no logarithm).
     """
     ### BEGIN SOLUTION
     prompts = [template.format(name) for name in class_names]
@@ -359,7 +361,7 @@ check.zero_shot_by_letters(zero_shot_by_letters, hidden=True)
 names = [f"{color} {shape}" for shape in SHAPES for color in COLORS]
 count = scale(smoke=96, cpu=1000, gpu=1000)
 single = {split: Scenes(split, 32, fields=("image", "label"), objects=1)[range(count)] for split in ("train", "test", "compositional")}
-features = {split: recipes.embed_pictures(reference, batch["image"]).clone() for split, batch in single.items()}  # a clone may be learned from
+features = {split: recipes.embed_pictures(reference, batch["image"]).clone() for split, batch in single.items()}  # embed_pictures keeps no gradients, and only a copy of its result may take part in learning
 
 
 def read(texts: Sequence[str]) -> Tensor:
@@ -381,7 +383,7 @@ plots.table(
 )
 
 # %% [markdown]
-# It was never told that there are classes, and yet it classifies: the lecture's claim. And colours and shapes are put together anew, as far as the last column says. The wording matters; the last template holds a word that no caption has. In the paper, "a photo of a {}" in place of the bare name gained 1.3 points on ImageNet (section 3.1.4).
+# It was never told that there are classes, and yet it classifies: the lecture's claim. And colours and shapes are put together anew: pairs that it never saw are found as well. The wording matters: a bare name finds 0.15 of the seen pairs, a sentence nearly all, even the last one, with a word that no caption has. In the paper, "a photo of a {}" in place of the bare name gained 1.3 points on ImageNet (section 3.1.4).
 #
 # ## Exercise 4 · Many prompts, one classifier · *10 minutes, easy, core*
 #
@@ -434,9 +436,9 @@ plots.table(rows, caption=f"Accuracy among 48 classes, {count} scenes each")
 #
 # - $x_i$, $y_i$: feature and label of training picture $i$; features are taken as they are given,
 # - $W$ (classes, dim) and $b$ (classes,): what is fitted; $\lVert W \rVert^2$ is the sum of the squares of all its entries,
-# - $\lambda$, `l2`: holds the weights down, $b$ not. Where there are fewer pictures than numbers in a feature, many $W$ make no mistake, and this chooses the smallest.
+# - $\lambda$, `l2`: holds the weights down, $b$ not. Where there are fewer pictures than numbers in a feature, many $W$ make no mistake, and this prefers a small one.
 #
-# There is one minimum, and L-BFGS finds it in some dozens of steps. It wants a function that computes the loss and its gradient, as it may ask several times a step:
+# There is one least value (of $b$, only the differences matter), and it is to be reached: L-BFGS does in some dozens of steps. It wants a function that computes the loss and its gradient, as it may ask several times a step:
 #
 # ```python
 # optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
@@ -452,12 +454,12 @@ plots.table(rows, caption=f"Accuracy among 48 classes, {count} scenes each")
 #
 # <details><summary>Hint</summary>
 #
-# `weight = torch.zeros(num_classes, features.shape[1], requires_grad=True)`, the bias likewise. Judge the *test* features, after `detach()`.
+# `weight = torch.zeros(num_classes, features.shape[1], requires_grad=True)`, the bias likewise: a class may have no training picture. Judge the *test* features, after `detach()`.
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "linear-probe", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def linear_probe(features: Tensor, labels: Tensor, test_features: Tensor, test_labels: Tensor, num_classes: int, l2: float) -> tuple[Tensor, Tensor]:
-    """Probabilities (test pictures, classes) of a logistic regression, and the share of test pictures that are right, a scalar tensor.
+    """Probabilities (test pictures, num_classes) of a logistic regression, and the share of test pictures that are right, a scalar tensor.
 
     Args:
         features, labels: (pictures, dim) and (pictures,) int64, what is fitted.
@@ -498,7 +500,7 @@ for shots in (1, 2, 4, 8):
     _, right = linear_probe(features["train"][kept], single["train"]["label"][kept], features["test"], single["test"]["label"], len(names), 1e-3)
     live.append({"labelled pictures a class": shots, "pictures": int(kept.sum()), "linear probe": right.item()})
 zero = ((features["test"] @ together.T).argmax(dim=1) == single["test"]["label"]).float().mean().item()
-plots.table([{"labelled pictures a class": 0, "pictures": 0, "linear probe": math.nan}, *live], caption=f"Accuracy of a linear probe; zero-shot, with no picture at all: {zero:.4g}")
+plots.table(live, caption=f"Accuracy of a linear probe; zero-shot, with no picture at all: {zero:.4g}")
 
 # %% [markdown]
 # The lecture says that the game in the batch gives a space in which one classifies without training. How many labelled pictures is a sentence worth in it? The experiment draws several sets of each size. (In the paper, zero-shot is on average about as good as a probe on four labelled pictures a class, figure 6.)
@@ -539,11 +541,11 @@ print(f"{verdict.verdict}: {verdict.why}")
 #
 # $$ \mathcal L_{\text{sig}} = -\frac1N \sum_{i, j} \log \frac{1}{1 + e^{-z_{ij}\,( s\, u_i \cdot v_j + b )}}, \qquad z_{ij} = \begin{cases} 1 & i = j \\ -1 & \text{else} \end{cases} $$
 #
-# - $b$: a learned bias. Of $N^2$ pairs only $N$ belong together, so it begins far below 0, at $-10$: "no" is the better guess.
+# - $b$: a learned bias. Of $N^2$ pairs only $N$ belong together, so it begins far below 0, at $-10$ (and $s$ at 10): "no" is the better guess, and the many pairs that do not belong together cost little from the start.
 
 # %%
 with torch.no_grad():
-    few = [network[:64].to(device) for network in (images, recipes.embed_texts(model, test_pairs.input_ids))]
+    few = [vectors[:64].to(device) for vectors in (images, recipes.embed_texts(model, test_pairs.input_ids))]
     for bias in (0.0, -10.0):
         print(f"SigLIP's loss of 64 held-out pairs under your model, bias {bias:g}: {siglip_loss(*few, torch.tensor(10.0, device=device), torch.tensor(bias, device=device)):.2f}")
 
@@ -583,10 +585,10 @@ for name, network in (("yours", model), ("reference", reference)):
     right, wrong, mixed = ((seen * recipes.embed_texts(network, recipes.scene_ids(texts))).sum(dim=1) for texts in (own, other, [shuffled(text, draw) for text in own]))
     rows.append({"model": name, "own above exchanged": (right > wrong).float().mean().item(), "own above shuffled": (right > mixed).float().mean().item(),
                  "cosine own": right.mean().item(), "exchanged": wrong.mean().item(), "shuffled": mixed.mean().item()})  # fmt: skip
-plots.table([*rows, {"model": "a bag of words", "own above exchanged": 0.5, "own above shuffled": 0.5, "cosine own": math.nan, "exchanged": math.nan, "shuffled": math.nan}], caption=f"{len(own)} held-out scenes of two objects")
+plots.table(rows, caption=f"{len(own)} held-out scenes of two objects; whoever sees a bag of words can only guess, 0.5")
 
 # %% [markdown]
-# Not only colours can be exchanged. The experiment asks the reference, whose training held captions of all kinds, about four kinds of wrong order:
+# Of the two captions with the same words, the reference finds its own no more often than a coin would: as to whose colour is which, it is a bag of words. Not only colours can be exchanged. The experiment asks the reference, whose training held captions of all kinds, about four kinds of wrong order:
 
 # %%
 rows = training.results(experiments.WORD_ORDER)
@@ -603,9 +605,13 @@ print(f"{verdict.verdict}: {verdict.why}")
 texts_seen = recipes.embed_texts(reference, test_pairs.input_ids)
 images_seen = recipes.embed_pictures(reference, test_pairs.images)
 gap = images_seen.mean(dim=0) - texts_seen.mean(dim=0)
-both = torch.cat([images_seen, texts_seen]) - torch.cat([images_seen, texts_seen]).mean(dim=0)
-across = torch.linalg.svd(both - (both @ F.normalize(gap, dim=0))[:, None] * F.normalize(gap, dim=0), full_matrices=False).Vh[0]
-flat = torch.stack([both @ F.normalize(gap, dim=0), both @ across], dim=1)
+direction = F.normalize(gap, dim=0)
+both = torch.cat([images_seen, texts_seen])
+both = both - both.mean(dim=0)
+along = both @ direction
+rest = both - along[:, None] * direction
+across = torch.linalg.svd(rest, full_matrices=False).Vh[0]  # in which the rest differs most
+flat = torch.stack([along, both @ across], dim=1)
 kinds = torch.arange(2).repeat_interleave(len(images_seen))
 plots.show(plots.scatter(flat, kinds, ["pictures", "texts"], "Along the gap, and across it"), alt="Two clouds of points, pictures and texts, that lie side by side and do not touch.")
 middle = (images_seen.mean(dim=0) + texts_seen.mean(dim=0)) / 2
@@ -614,8 +620,8 @@ own_cosine = (images_seen * texts_seen).sum(dim=1).mean()
 print(f"length of the gap {gap.norm():.2f}; {told:.3f} of all vectors are told to be picture or text by one plane; cosine of a picture and its caption {own_cosine:.2f}, of two pictures {(images_seen @ images_seen.T).mean():.2f}")
 
 # %% [markdown]
-# The loss does not mind: it compares texts with texts, for one picture, and a shift that all texts share leaves every choice as it is. Two things make the gap. Both networks begin as narrow cones that point in different directions, by chance, and a large scale leaves little reason to close it: it is *differences* that count. It does matter when a picture's vector is to stand in for a text's (chapter 6), or
-# when pictures and texts are searched together: then any picture is nearer to a picture than the right text is. The experiment measures the gap before and after training, and what becomes of the search when it is taken out:
+# A picture that chooses among texts does not mind: a shift that all texts share leaves its choice as it is. Two things make the gap (Liang et al.). An untrained network gives much the same vector for every input, a narrow cone, and the cones of the two networks point in different directions, by chance. And a large scale leaves little reason to close it: it is *differences* that count. It does matter when a picture's vector is to
+# stand in for a text's (chapter 6), or when pictures and texts are searched together: then what is of the query's own kind is favoured. The experiment measures the gap before and after training, and what becomes of the search when it is taken out:
 
 # %%
 rows = training.results(experiments.MODALITY_GAP)
@@ -626,12 +632,13 @@ print(f"{verdict.verdict}: {verdict.why}")
 # %% [markdown]
 # ## Break it: a temperature that is fixed badly
 #
-# Cosines end at 1. With scale $s = 1$, the best that a network can ever do in a batch of 256, its own text at cosine 1 and all others at $-1$, is still a loss of $\log(1 + 255\, e^{-2}) \approx 3.6$ nats, so it pushes apart what is far apart already and has no eye for the near misses. With a very large scale only the *one* nearest rival counts, and in the beginning that one is chance.
+# Cosines end at 1. And the wrong ones cannot all be $-1$, as three vectors cannot all be opposite to each other: among $N$ pairs they can at best all be $-\frac{1}{N-1}$. So with temperature 1, $s = 1$, no network gets below a loss of $\log(1 + 255\, e^{-256/255}) \approx 4.55$ nats in a batch of 256, where guessing costs 5.55. It pushes apart what is far apart already and has no eye for the near misses. With a very large scale only the *one* nearest rival counts, and in the beginning that one is chance.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-for s in (1, 5, 14.3, 100):
-    print(f"scale {s:>5}: least possible loss at batch 256 {math.log1p(255 * math.exp(-2 * s)):.3f}")
+for temperature in (1, 0.2, 0.07, 0.01):
+    s = 1 / temperature
+    print(f"temperature {temperature:>4}, scale {s:>5.1f}: no loss below {math.log1p(255 * math.exp(-s * 256 / 255)):.3f} at batch 256")
 
 # %%
 rows = training.results(experiments.TEMPERATURE)
@@ -660,7 +667,7 @@ widgets.explorer(
 # %% [markdown]
 # ## Any word: the characters of the world
 #
-# Scenes have a small vocabulary. The **glyphs** have a large one: characters of many scripts with their official Unicode names. No outline of the held-out ones was seen in training, and the names of all of them are the classes.
+# Scenes have a small vocabulary. The **glyphs** have a large one: characters of many scripts with their official Unicode names. No outline of the held-out ones was seen in training, and the names of all held-out ones are the classes.
 
 # %%
 glyph_clip = training.load(recipes.CLIP_GLYPHS)
@@ -705,17 +712,17 @@ except OfflineError as error:
 # Answer in two to four sentences each.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-batch", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **1.** Two trainings end with a loss of 0.5, one with batches of 64 pairs, one with batches of 4,096. Which network knows more, and how do you know? A colleague finds a way to fill each batch with pictures of one kind, all of them red circles. What happens to the loss, and what may be gained?
+# **1.** Two trainings end with a held-out loss of 0.5, one with batches of 64 pairs, one with batches of 4,096. Which network knows more, and how do you know? A colleague finds a way to fill each batch with pictures of one kind, all of them red circles. What happens to the loss, and what may be gained?
 #
 # *Your answer:*
 #
 # <!-- BEGIN SOLUTION -->
 # A guess costs log 64 = 4.2 nats in the one and log 4,096 = 8.3 in the other: to be as sure among 4,096 rivals takes finer differences, so the second knows more. Batches of one kind make every rival a hard one: the loss rises, since colour and shape no longer help. What is left to tell the pairs apart is place, size, background and
-# number, so the networks are made to learn those; but a batch like that never asks about colour and shape, so it must be mixed with others.
+# number, so the networks are made to learn those; but a batch like that never asks about colour and shape, so it must be mixed with others. And two scenes that one caption fits are punished as rivals.
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-zero-shot", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **2.** A zero-shot classifier and a linear probe are both one vector a class and an argmax. Where do the vectors come from in each? Name a class for which you expect the probe to be better even with few pictures, and one for which you expect the text to be better even than many.
+# **2.** A zero-shot classifier and a linear probe are both one vector a class and an argmax. Where do the vectors come from in each? Name a class of any pictures for which you expect the probe to be better even with few pictures, and one for which you expect the text to be better even than many.
 #
 # *Your answer:*
 #
@@ -725,13 +732,13 @@ except OfflineError as error:
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-gap", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **3.** Someone adds one fixed vector to the features of all texts, before they are normalised, so that the clouds of pictures and texts come to lie on top of each other. What happens to searching pictures by a text, to a zero-shot classifier, and to a search in a gallery that holds pictures and texts together?
+# **3.** Someone adds one fixed vector to the unit vectors of all texts, so that the clouds of pictures and texts come to lie on top of each other, and makes them unit vectors again. What happens to searching pictures by a text, to a zero-shot classifier, and to a search in a gallery that holds pictures and texts together?
 #
 # *Your answer:*
 #
 # <!-- BEGIN SOLUTION -->
-# Without the normalisation nothing changes for a picture that chooses among texts: all logits of a row shift by the same amount. With it the angles change a little, as far as the texts differ in length and direction from the shift, so a few close choices may turn. A text that searches pictures does get another query, so ranks may move more. In a mixed gallery the difference is large: before, each query found its own kind first,
-# as the gap is wider than the differences within a kind; afterwards a picture can find its caption.
+# Without the normalisation nothing changes for a picture that chooses among texts: all logits of a row shift by the same amount. With it each text's vector is scaled by a number of its own, so a few close choices may turn, in a zero-shot classifier too. A text that searches pictures does get another query, so ranks may move more. In a mixed gallery it matters most: before, what is of the query's own kind
+# was favoured; afterwards what fits counts alike, picture or text.
 # <!-- END SOLUTION -->
 
 # %% [markdown]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 def zero_shot_by_letters(image_features, class_names, template, letters, logit_scale):
     def encode_text(texts):
         if isinstance(texts, str):
-            raise TypeError("encode_text takes a list of texts")
+            raise TypeError("encode_text takes a list of texts: hand over all prompts at once")
         rows = [letters[[ord(letter) % len(letters) for letter in text]] for text in texts]
         return torch.stack([row.cumsum(0).sin().sum(0) for row in rows])
 
@@ -178,7 +178,7 @@ return -(rows.diagonal() + columns.diagonal()).mean() / 2
 eye = torch.eye(len(logits))
 return -(eye * logits.log_softmax(1) + eye * logits.log_softmax(0)).mean() / 2
 """),
-            "You average over the whole table",
+            "You divide by the batch twice",
         ),
         (
             _loss(LOGITS + "return (logits.softmax(1).diagonal().log().mean() + logits.softmax(0).diagonal().log().mean()) / 2"),
@@ -219,7 +219,7 @@ return ((others.logsumexp(1) + others.logsumexp(0)) / 2 - logits.diagonal()).mea
 logits = math.exp(log_scale) * images @ texts.T
 own = torch.arange(len(logits))
 """ + BOTH),
-            "no gradient flows from your result back to `log_scale`",
+            "The values may be right, but no gradient flows from your result back to `log_scale`",
         ),
         (
             _loss("""
@@ -244,6 +244,46 @@ own = torch.arange(len(logits))
         (
             _loss(OWN + "return F.cross_entropy(logits, own, reduction='none') / 2 + F.cross_entropy(logits.T, own, reduction='none') / 2"),
             "wrong shape",
+        ),
+        (_loss(OWN + BOTH.replace("/ 2", "/ (2 * len(logits))")), "You divide by the batch twice"),
+        (_loss(OWN + BOTH.replace("/ 2", "/ len(logits)")), "You divide the sum of both directions by the batch"),
+        (
+            _loss(LOGITS + "return -(logits.softmax(1).diag().log() + logits.softmax(0).diag().log()).mean() / 2"),
+            "log_softmax work from the logits, at any size",
+        ),
+        (
+            _loss(LOGITS + "e = logits.exp()\nreturn -(torch.log(e.diag() / e.sum(1)) + torch.log(e.diag() / e.sum(0))).mean() / 2"),
+            "At a large scale exp(logit) overflows",
+        ),
+        (_loss(LOGITS + "return -logits.softmax(1).diag().log().mean()"), "yours only asks each picture for its text"),
+        (
+            _loss(UNIT + "logits = images @ texts.T / 0.07\nown = torch.arange(len(logits))\n" + BOTH),
+            "The values are wrong, and no gradient flows from your result back to `log_scale`",
+        ),
+        (
+            _loss("""
+images, texts = F.normalize(image_features, dim=0), F.normalize(text_features, dim=1)
+logits = log_scale.exp() * images @ texts.T
+own = torch.arange(len(logits))
+""" + BOTH),
+            "You normalise the pictures along the batch",
+        ),
+        (_loss(UNIT + "logits = log_scale.exp() * images.T @ texts\nown = torch.arange(len(logits))\n" + BOTH), "a row for each *number*"),
+        (_loss(UNIT + "logits = 10 ** log_scale * images @ texts.T\nown = torch.arange(len(logits))\n" + BOTH), "10 to the power"),
+        (_loss(OWN + "logits = logits.softmax(dim=1)\n" + BOTH), "before both cross-entropies"),
+        (_loss(LOGITS + "return -logits.diagonal().mean()"), "Only the right pairs are in your loss"),
+        (_loss(UNIT + "return (1 - (images * texts).sum(dim=1)).mean()"), "You only pull each pair together"),
+        (
+            _loss(LOGITS + "return -(logits.softmax(1).diag().mean().log() + logits.softmax(0).diag().mean().log()) / 2"),
+            "You take the logarithm of a mean",
+        ),
+        (
+            _loss(LOGITS + "z = 2 * torch.eye(len(logits)) - 1\nreturn -F.logsigmoid(z * logits).sum() / len(logits)"),
+            "This is SigLIP's loss",
+        ),
+        (
+            _loss(UNIT + "logits = -log_scale.exp() * torch.cdist(images, texts)\nown = torch.arange(len(logits))\n" + BOTH),
+            "You compare distances",
         ),
     ],
     "attention_pool": [
@@ -385,6 +425,55 @@ features -= features.mean(dim=(2, 3), keepdim=True)
             "changes `features` in place",
         ),
         (_pool(QUERY + SPLIT + ATTEND + "return F.dropout((weights @ v).transpose(1, 2).flatten(1), 0.1) @ to_out"), "draws random numbers of its own"),
+        (
+            _pool(QUERY + SPLIT + "q = q / math.sqrt(q.shape[-1])\nreturn F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(1) @ to_out"),
+            "or by the root twice",
+        ),
+        (_pool(PLACED + "q, k, v = tokens[:, :1], tokens @ to_k, tokens @ to_v\n" + SPLIT + ATTEND + JOIN), "`to_q` is not used"),
+        (_pool(PLACED + "q, k, v = tokens[:, :1] @ to_q, tokens, tokens @ to_v\n" + SPLIT + ATTEND + JOIN), "`to_k` is not used"),
+        (_pool(PLACED + "q, k, v = tokens[:, :1] @ to_q, tokens @ to_k, tokens\n" + SPLIT + ATTEND + JOIN), "`to_v` is not used"),
+        (_pool(PLACED + "q, k, v = tokens[:, :1] @ to_q, tokens @ to_q, tokens @ to_v\n" + SPLIT + ATTEND + JOIN), "The keys are made by `to_q`"),
+        (
+            _pool(TOKENS + "tokens[:, :1] = tokens[:, :1] + positions[:1]\nq, k, v = tokens[:, :1] @ to_q, tokens @ to_k, tokens @ to_v\n"
+                  + SPLIT + ATTEND + JOIN),
+            "Only the mean gets its position",
+        ),
+        (
+            _pool(TOKENS + "z = tokens + positions\nq, k, v = z[:, :1] @ to_q, z @ to_k, tokens @ to_v\n" + SPLIT + ATTEND + JOIN),
+            "The values are made without the positions",
+        ),
+        (
+            _pool(TOKENS + "z = tokens + positions\nq, k, v = z[:, :1] @ to_q, tokens @ to_k, z @ to_v\n" + SPLIT + ATTEND + JOIN),
+            "The keys are made without the positions",
+        ),
+        (
+            _pool(TOKENS + "z = tokens + positions\nq, k, v = tokens[:, :1] @ to_q, z @ to_k, z @ to_v\n" + SPLIT + ATTEND + JOIN),
+            "The query is made without the position",
+        ),
+        (
+            _pool(PLACED + "q, k, v = tokens.mean(dim=1, keepdim=True) @ to_q, tokens @ to_k, tokens @ to_v\n" + SPLIT + ATTEND + JOIN),
+            "You average once more to ask",
+        ),
+        (
+            _pool(QUERY + "q, k, v = (x.unflatten(2, (-1, num_heads)).permute(0, 3, 1, 2) for x in (q, k, v))\n" + ATTEND + JOIN),
+            "but join the heads side by side",
+        ),
+        (
+            _pool(QUERY + SPLIT + ATTEND + "return (weights @ v).permute(0, 2, 3, 1).flatten(1) @ to_out"),
+            "The heads are mixed when they are joined",
+        ),
+        (
+            _pool(QUERY + SPLIT + "weights = (q @ k.mT / math.sqrt(num_heads)).softmax(dim=-1)\n" + JOIN),
+            "the root of the number of heads",
+        ),
+        (
+            _pool(QUERY + SPLIT + "return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(1) @ to_out"),
+            "A causal mask",
+        ),
+        (
+            _pool(QUERY + SPLIT + ATTEND + "return F.normalize((weights @ v).transpose(1, 2).flatten(1) @ to_out, dim=1)"),
+            "You normalise the result",
+        ),
     ],
     "zero_shot_by_letters": [
         (_classify("raise NotImplementedError()"), "This is not written yet"),
@@ -418,7 +507,7 @@ texts = torch.cat([encode_text(template.format(name)) for name in class_names])
 probabilities = (logit_scale * F.normalize(image_features, dim=1) @ F.normalize(texts, dim=1).T).softmax(dim=1)
 return probabilities, probabilities.argmax(dim=1)
 """),
-            "encode_text takes a list of texts",
+            "hand over all prompts at once",
         ),
         (
             _classify("""
@@ -481,6 +570,36 @@ return p, p.argmax(dim=1)
 """),
             "changes `image_features` in place",
         ),
+        (_classify(SCORES + "e = logits.exp()\np = e / e.sum(dim=1, keepdim=True)\nreturn p, p.argmax(dim=1)"), "exp(logit) overflows"),
+        (_classify(SCORES + "p = logits.softmax(dim=1)\nreturn p, p.argmax(dim=0)"), "it names the best picture of each class"),
+        (_classify(SCORES + "p = logits.softmax(dim=1)\nreturn p, p.argmax()"), "argmax without an axis"),
+        (_classify(SCORES + "p = logits.softmax(dim=1)\nreturn p, p.max(dim=1)"), "max(dim=1) gives two things"),
+        (_classify(SCORES + "p = logits.softmax(dim=1)\nreturn p, p.argmax(dim=1).tolist()"), "The classes are a list"),
+        (_classify(SCORES + "p = logits.softmax(dim=1).softmax(dim=1)\nreturn p, p.argmax(dim=1)"), "A softmax too many"),
+        (
+            _classify(PROMPTS.replace("template.format(name)", "f'there is a {name}'") + "p = (logit_scale * images @ texts.T).softmax(1)\nreturn p, p.argmax(1)"),
+            "You typed a template of your own",
+        ),
+        (
+            _classify(SCORES.replace("[template.format(name) for name in class_names]", "[template.format(class_names)]")
+                      + "return logits.softmax(dim=1), logits.argmax(dim=1)"),
+            "All names are in one prompt",
+        ),
+        (
+            _classify(SCORES.replace("images = F.normalize(image_features, dim=1)", "images = F.normalize(image_features, dim=0)")
+                      + "return logits.softmax(dim=1), logits.argmax(dim=1)"),
+            "The pictures are normalised along the batch",
+        ),
+        (
+            _classify(SCORES.replace("images = F.normalize(image_features, dim=1)", "images = image_features / image_features.norm()")
+                      + "return logits.softmax(dim=1), logits.argmax(dim=1)"),
+            "one length of all pictures",
+        ),
+        (
+            _classify(SCORES.replace("texts = F.normalize(encode_text(prompts), dim=1)", "texts = encode_text(prompts)\ntexts = texts / texts.norm()")
+                      + "return logits.softmax(dim=1), logits.argmax(dim=1)"),
+            "one length of all prompts",
+        ),
     ],
     "class_embeddings": [
         (_ensemble("raise NotImplementedError()"), "This is not written yet"),
@@ -541,6 +660,11 @@ return F.normalize(prompt_features.mean(dim=1), dim=-1)
             "A tensor that autograd still needs is overwritten",
         ),
         (_ensemble("x = F.normalize(prompt_features.double(), dim=-1)\nreturn F.normalize(x.mean(dim=1), dim=-1)"), "wrong dtype"),
+        (
+            _ensemble("return F.normalize(F.normalize(prompt_features, dim=-1).mean(dim=1, keepdim=True), dim=1)"),
+            "it is along that axis that you normalise",
+        ),
+        (_ensemble("return F.normalize(F.normalize(prompt_features, dim=-1).mean(dim=2), dim=-1)"), "over the numbers of each vector"),
     ],
     "linear_probe": [
         (_probe("raise NotImplementedError()"), "This is not written yet"),
@@ -678,6 +802,45 @@ return (logits.argmax(dim=1) == test_labels).float().mean()
             _probe(_fit(LOSS, before="features -= features.mean(dim=0)\n") + JUDGE),
             "changes `features` in place",
         ),
+        (_probe(_fit(LOSS, START.replace("num_classes", "int(labels.max()) + 1")) + JUDGE), "You count the classes by their labels"),
+        (
+            _probe(_fit(LOSS, START.replace("num_classes", "int(max(labels.max(), test_labels.max())) + 1")) + JUDGE),
+            "You count the classes by their labels",
+        ),
+        (_probe(_fit(LOSS, START.replace("num_classes", "len(labels.unique())")) + JUDGE), "You count the classes that occur"),
+        (_probe(_fit(LOSS.replace("weight.square().sum()", "weight.sum() ** 2")) + JUDGE), "The penalty is missing, or always 0"),
+        (
+            _probe(_fit("F.cross_entropy((features @ weight.T + bias).softmax(1), labels) + l2 / 2 * weight.square().sum()") + JUDGE),
+            "A softmax too many",
+        ),
+        (
+            _probe(_fit("F.nll_loss((features @ weight.T + bias).softmax(1), labels) + l2 / 2 * weight.square().sum()") + JUDGE),
+            "F.nll_loss takes *log* probabilities",
+        ),
+        (_probe(_fit("F.cross_entropy(features @ weight.T + bias, labels) + l2 / 2 * bias.square().sum()") + JUDGE), "in place of the weight"),
+        (_probe(_fit(LOSS, before="test_features = F.normalize(test_features, dim=1)\n") + JUDGE), "You judge normalised features and fit others"),
+        (_probe(_fit(LOSS) + JUDGE.replace(" + bias", "")), "The bias is left out where you judge"),
+        (
+            _probe(_fit(LOSS) + """
+p = (test_features @ weight.T + bias).detach().softmax(dim=0)
+return p, (p.argmax(dim=1) == test_labels).float().mean()
+"""),
+            "the classes are read off that",
+        ),
+        (_probe(_fit(LOSS).replace("    return loss\n", "") + JUDGE), "Your closure returns nothing"),
+        (_probe(_fit(LOSS).replace("step(closure)", "step(closure())") + JUDGE), "without the second pair of brackets"),
+        (
+            _probe("""
+weight = torch.zeros(num_classes, features.shape[1], requires_grad=True)
+bias = torch.zeros(num_classes, requires_grad=True)
+optimizer = torch.optim.Adam([weight, bias], lr=1e-2)
+for _ in range(200):
+    optimizer.zero_grad()
+    (F.cross_entropy(features @ weight.T + bias, labels) + l2 / 2 * weight.square().sum()).backward()
+    optimizer.step()
+""" + JUDGE),
+            "Does the loss stand still at the end?",
+        ),
     ],
 }  # fmt: skip
 
@@ -792,7 +955,8 @@ for _ in range(2000):
         _probe("""
 from sklearn.linear_model import LogisticRegression
 probe = LogisticRegression(C=1 / (l2 * len(labels)), max_iter=1000, tol=1e-6).fit(features.numpy(), labels.numpy())
-logits = test_features @ torch.from_numpy(probe.coef_).float().T + torch.from_numpy(probe.intercept_).float()
+logits = torch.full((len(test_features), num_classes), -math.inf)
+logits[:, probe.classes_] = test_features @ torch.from_numpy(probe.coef_).float().T + torch.from_numpy(probe.intercept_).float()
 return logits.softmax(dim=1), torch.tensor(probe.score(test_features.numpy(), test_labels.numpy()), dtype=torch.float32)
 """),
     ],
