@@ -376,6 +376,8 @@ for name in ("mend", "complete", "answer"):
     batch = SceneTasks("test", task=name).__getitems__(range(3))
     for source, answer in zip(batch["input_ids"].tolist(), recipes.answered(mender, batch), strict=True):
         print(scenes_tokenizer().decode(source).split(END)[0], "->", answer.strip())
+card = training.read_card(recipes.T5_SCENES_RECIPE)
+print(f"Of {card['samples']} held-out questions it answers {card['metrics']['answer_accuracy']:.2f} rightly (the most frequent answer to each kind of question: {card['chance']['answer_accuracy']:.2f})")
 
 # %% [markdown]
 # GPT, BERT and T5, of equal size, on the same captions, beside an LSTM, as was usual before. Each is trained with its own objective, on as many texts. Then in held-out captions one token is hidden, and each says what it would put there: BERT and T5 from both sides, GPT and the LSTM from the left alone. (The middle panel: how many tokens of a text are asked for in training.)
