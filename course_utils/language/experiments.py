@@ -179,7 +179,7 @@ def _one_architecture_figure(rows: list[Row]) -> "Figure":
                 axis, {data: _of(rows, name, data=data, architecture=which) for data in datas}, which, number, 2
             )
         axis.set_title(name)
-    axes[0, 1].legend(frameon=False, fontsize=7, loc="lower right")
+    axes[0, 1].legend(frameon=False, fontsize=7, loc="upper right")
     return figure
 
 
