@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 115 minutes of work, 80 of them exercises (35 for the core ones); the code runs in about 6 minutes on a laptop's CPU |
+# | **Time** | 115 minutes of work, 80 of them exercises (35 for the core ones); the code runs in about 2 minutes on a laptop's CPU |
 # | **You need** | matrix products, the softmax, cross-entropy; what an embedding is (a table with a vector for each word) |
 # | **Builds on** | nothing that you wrote before |
 # | **Code** | `course_utils/layers/attention.py`, `transformer.py`; `course_utils/language/gpt2.py`, `bert.py`, `t5.py`, `vit.py`, `generation.py`, `tokenizer.py` |
@@ -580,8 +580,8 @@ widgets.explorer(head_maps, alt="a map for each head of the layer, dark where a 
 found, new = (recipes.few_shot_accuracy(learner, split, scale(smoke=50, cpu=2_000, gpu=5_000))["accuracy"] for split in ("test", "new kind"))
 lines = {"held-out families": found, "who counts the examples": fewshot.best_accuracy("test", 2_000), "new kind of rule": new}
 figure, axes = plots.figure(width=5.6, height=2.8)
-for color, style, (name, values) in zip(plots.COLORS, ("o-", "k:", "s-"), lines.items(), strict=False):
-    axes[0, 0].plot(values, style, color=None if "k" in style else color, markersize=4, label=name)
+for color, (name, values), (marker, style) in zip((plots.COLORS[0], "black", plots.COLORS[1]), lines.items(), (("o", "-"), ("", ":"), ("s", "-")), strict=True):
+    axes[0, 0].plot(values, color=color, marker=marker, linestyle=style, markersize=4, label=name)
 axes[0, 0].axhline(1 / fewshot.WORDS, color=plots.COLORS[6], linestyle="--", linewidth=1, label="chance")
 axes[0, 0].set(xlabel="examples", ylabel="right answers", ylim=(0, 1.03))
 axes[0, 0].legend(frameon=False, fontsize=7)
