@@ -32,7 +32,7 @@ def build(vision: dict) -> tuple[CLIP, open_clip.CLIP]:
     """Both, of equal size, ready to be trained."""
     torch.manual_seed(0)
     config = {"embed_dim": 128, "vision_cfg": vision, "text_cfg": TEXT}
-    ours, peer = CLIP(CLIPConfig(**config_settings(config, "this benchmark"))), open_clip.CLIP(**config)
+    ours, peer = CLIP(CLIPConfig(**config_settings({"model_cfg": config}, "this benchmark"))), open_clip.CLIP(**config)
     sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (ours, peer)]
     assert sizes[0] == sizes[1], f"expected models of equal size, got {sizes}"
     return ours.to(runtime.device()).train(), peer.to(runtime.device()).train()
