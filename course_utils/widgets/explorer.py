@@ -10,7 +10,7 @@ from torch import Tensor
 
 from course_utils import plots
 
-Control = tuple[float, float, float] | Sequence[str] | bool
+Control = tuple[float, float, float] | Sequence[str] | str | bool
 
 
 def _control(name: str, setting: Control) -> ipywidgets.ValueWidget:
@@ -18,6 +18,8 @@ def _control(name: str, setting: Control) -> ipywidgets.ValueWidget:
     common = {"description": description, "style": {"description_width": "8em"}}
     if isinstance(setting, bool):
         return ipywidgets.Checkbox(value=setting, description=description)
+    if isinstance(setting, str):  # a change counts when Enter is pressed
+        return ipywidgets.Text(value=setting, continuous_update=False, layout={"width": "36em"}, **common)
     if all(isinstance(item, str) for item in setting):
         return ipywidgets.Dropdown(options=list(setting), **common)
     low, high, start = setting
@@ -39,7 +41,7 @@ def explorer(
         columns: pictures in a row.
         zoom: screen pixels for each pixel of a picture.
         controls: by name, `(low, high, start)` for a slider (of whole numbers, if all three are), a list of
-            strings for a menu, or True or False for a box to tick.
+            strings for a menu, a string for a line of text, or True or False for a box to tick.
 
     An error in `draw` is shown under the picture, and the last good picture stays.
     """

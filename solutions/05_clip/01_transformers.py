@@ -158,7 +158,7 @@ for changed in (5, 2, 0):
     assert not moved[:changed].any(), "nobody may hear from the future"
 
 # %% [markdown]
-# ## A GPT, and what it is trained on
+# ## Train a GPT: what it learns from
 #
 # A layer is attention, then for each token by itself two linear layers with a nonlinearity between (an MLP). Each is *added* to what was there: $x + F(\mathrm{norm}(x))$, with $F$ the attention or the MLP, and a layer norm. So information runs through unhindered, and a layer only adds remarks. Stack some layers; compare the last vectors with the table of tokens by inner products, and there are the scores of the next token. This is GPT-2, but for its size and a few biases.
 #
@@ -571,7 +571,7 @@ def head_maps(text: str, layer: int) -> Tensor:
 widgets.explorer(head_maps, alt="a map for each head of the layer, dark where a token of the row looks at a token of the column", columns=4, zoom=5, text=list(chosen), layer=(1, 3, 2))
 
 # %% [markdown]
-# ## Learning without training: examples in the context
+# ## Measure: learning from examples, without training
 #
 # GPT-3's surprise: write a few examples of a task in front of a question, and the model does the task, although not one weight has changed. Can that be had in small? `gpt-fewshot` has learned from small tasks like the one in the first figure. Three words, and one of them is the answer: the animal, say, or the city. *Which* is asked for only the lines before can tell, and one in five of them is wrong.
 # Here are **families** that it has never seen (no text of its training held these three categories together), and a **new kind** of rule: always the first word, or the second, or the third, whatever it is. The dotted line is the best that counting can do: take the category that most of the examples agree with.

@@ -28,13 +28,11 @@
 import math
 import time
 
-import ipywidgets
 import torch
 import torch.nn.functional as F
-from IPython.display import display
 from torch import Tensor
 
-from course_utils import plots, runtime, scale, training
+from course_utils import plots, runtime, scale, training, widgets
 from course_utils.checks import clip as check
 from course_utils.clip import experiments, recipes
 from course_utils.clip.gallery import Index
@@ -236,6 +234,8 @@ check.kmeans(kmeans, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# ## Train the lists
+#
 # First on the plane, where it can be seen, then on the gallery. The centroids begin at the first vectors: as these come in no order, they are as good as any. In code all lists are *one* tensor of numbers, `ids`, sorted by list, and `bounds` says where each begins: list $j$ is `ids[bounds[j] : bounds[j + 1]]`.
 
 
@@ -458,25 +458,15 @@ print(f"The lecture's claim, that approximate search is far faster and overlooks
 # %% [markdown]
 # ## Look: a search box
 #
-# Type what you look for, then Enter. (Without widgets: the first figure shows the same, and at a terminal there is `course search "a red ring left of a star" --recipe clip-scenes -k 9 --out results.png`.) Try words that no caption holds: what comes back, and how similar is it said to be? (Something always does: nothing in this search says "there is none".)
+# Type what you look for, then Enter. (Without widgets: the first figure shows the same, and at a terminal there is `course search "a red ring left of a star" --recipe clip-scenes -k 9 --out results.png`.) Try words that no caption holds: what comes back? (Something always does: nothing in this search says "there is none".)
 
 # %%
-box = ipywidgets.Text(value=wanted[0], description="look for", layout={"width": "36em"}, continuous_update=False)
-image = ipywidgets.Image(format="png")
-image.add_class("course-search-results")
-message = ipywidgets.HTML()
+def look_for(text: str) -> Tensor:
+    """The nine scenes that fit a text best."""
+    return pictures(cosine_search(read([text]), gallery, 9)[1])
 
 
-def look_for(_change: object = None) -> None:
-    """Show the nine scenes that fit the text in the box."""
-    cosines, best = cosine_search(read([box.value]), gallery, 9)
-    image.value = plots.png(plots.sheet(pictures(best), 9), 3)
-    message.value = f"<small>nine scenes that fit the text best, cosines {cosines[0, 0]:.2f} to {cosines[0, -1]:.2f}</small>"
-
-
-box.observe(look_for, "value")
-look_for()
-display(ipywidgets.VBox([box, image, message]))
+widgets.explorer(look_for, alt="the nine scenes that fit the text best", columns=9, zoom=3, text=wanted[0])
 
 # %% [markdown]
 # ## Break it: queries from elsewhere

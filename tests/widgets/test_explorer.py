@@ -31,17 +31,18 @@ def test_moving_a_slider_changes_the_picture():
 
 def test_each_setting_gets_its_kind_of_control():
     widget = explorer(
-        lambda count, share, name, inverted: torch.zeros(1, 1, 4, 4),
+        lambda count, share, name, inverted, text: torch.zeros(1, 1, 4, 4),
         alt="x",
         count=(0, 9, 3),
         share=(0.0, 1.0, 0.5),
         name=["a", "b"],
         inverted=False,
+        text="two words",
     )
     controls, _, _ = parts(widget)
-    kinds = [ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.Dropdown, ipywidgets.Checkbox]
+    kinds = [ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.Dropdown, ipywidgets.Checkbox, ipywidgets.Text]
     assert [type(control) for control in controls] == kinds
-    assert [control.value for control in controls] == [3, 0.5, "a", False]
+    assert [control.value for control in controls] == [3, 0.5, "a", False, "two words"]
 
 
 def test_an_error_is_shown_and_the_last_picture_stays():
