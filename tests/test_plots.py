@@ -105,6 +105,14 @@ def test_dots_of_groups_show_each_value_and_the_mean():
     assert [name.get_text() for name in axis.get_xticklabels()] == ["a", "b"]
 
 
+def test_a_palette_makes_a_picture_small_and_changes_it_little():
+    pixels = numpy.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=numpy.uint8).repeat(16, 0).repeat(16, 1)
+    small = plots.in_palette(plots.png(pixels))
+    read = numpy.asarray(Image.open(io.BytesIO(small)).convert("RGB")).astype(int)
+    assert len(small) <= len(plots.png(pixels)) and abs(read - pixels).max() <= 4
+    assert plots.in_palette(small) == small
+
+
 def test_show_puts_the_text_beside_the_picture(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
