@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_utils import runtime
+from course_utils import plots, runtime
 from course_utils.training.checkpoints import CheckpointError, write_atomically
 from course_utils.training.experiment import Experiment, results, stale, stored_rows, summary
 
@@ -171,7 +171,7 @@ def write_claims(experiments: Iterable[Experiment], path: Path | None = None) ->
         if picture is not None:
             buffer = io.BytesIO()
             picture.savefig(buffer, format="png", dpi=80, bbox_inches="tight")
-            write_atomically(path.parent / "figures" / f"{experiment.name}.png", buffer.getvalue())
+            write_atomically(path.parent / "figures" / f"{experiment.name}.png", plots.in_palette(buffer.getvalue()))
     return path
 
 
