@@ -37,6 +37,8 @@ from torch import Tensor, nn
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+SCALE = ".row_scale"  # ends the name of what weights of one byte are multiplied by
+FEW = 1024  # weights; a smaller matrix is not worth a byte a weight
 SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -93,9 +95,11 @@ class HubModel(PyTorchModelHubMixin):
             model_id, WEIGHTS, revision=revision, cache_dir=cache_dir, force_download=force_download,
             local_files_only=local_files_only, token=token,
         )  # fmt: skip
-        _read(path)  # refuses a damaged file by name, before anything is copied
+        weights = _read(path)  # refuses a damaged file by name, before anything is copied
         try:
-            safetensors.torch.load_model(model, path, strict=strict)
+            with tempfile.TemporaryDirectory() as folder:  # the library's loader, which knows of tied weights, reads files
+                safetensors.torch.save_file(weights, Path(folder, WEIGHTS))
+                safetensors.torch.load_model(model, Path(folder, WEIGHTS), strict=strict)
         except RuntimeError as error:
             raise WeightsError(f"{path} does not fit {cls.__name__} with its config: {error}") from error
         return model.to(map_location).eval()
@@ -124,6 +128,43 @@ def save_half(model: nn.Module, folder: str | Path) -> None:
             if Path(incomplete, name).exists():  # a model without a config has no such file
                 Path(incomplete, name).chmod(0o644)  # safetensors writes files that only their owner can read
                 os.replace(Path(incomplete, name), folder / name)
+
+
+def store_in_bytes(path: str | Path) -> None:
+    """Rewrite a file of `save_half` with a byte for each weight of a matrix or kernel: about half the size.
+
+    A row (all weights of one output, or of one token) keeps its largest size in a `scale`; its weights become whole numbers from -127 to 127:
+
+        weight = number * scale,    scale = max |weights of the row| / 127
+
+    so that none is off by more than 1/254 of the largest in its row. `read_weights` and `from_pretrained` give the weights back. Vectors,
+    small matrices, and what `save_half` keeps in float32 stay as they are.
+    """
+    stored = {}
+    for name, weight in safetensors.torch.load_file(path).items():
+        if weight.dtype == torch.float16 and weight.ndim > 1 and weight.numel() >= FEW:
+            rows = weight.float().flatten(1)
+            scale = rows.abs().amax(dim=1).clamp(min=torch.finfo(torch.float16).tiny) / 127
+            stored[name] = (rows / scale[:, None]).round().to(torch.int8).view(weight.shape)
+            stored[name + SCALE] = scale
+        else:
+            stored[name] = weight
+    part = Path(path).with_suffix(".part")
+    safetensors.torch.save_file(stored, part)
+    part.chmod(0o644)
+    os.replace(part, path)
+
+
+def _from_bytes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `store_in_bytes` stored, in float32; other weights as they are."""
+    plain = {}
+    for name, weight in weights.items():
+        scale = weights.get(name + SCALE)
+        if weight.dtype == torch.int8 and scale is not None:
+            plain[name] = weight.float() * scale.view(-1, *[1] * (weight.ndim - 1))
+        elif not (name.endswith(SCALE) and name.removesuffix(SCALE) in weights):
+            plain[name] = weight
+    return plain
 
 
 def read_weights(source: str | Path, filename: str | None = None) -> dict[str, Tensor]:
@@ -312,7 +353,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     """Tensors by name from a safetensors file or, with `weights_only=True`, a torch file."""
     if path.suffix == ".safetensors":
         try:
-            return safetensors.torch.load_file(path)
+            return _from_bytes(safetensors.torch.load_file(path))
         except safetensors.SafetensorError as error:
             raise WeightsError(
                 f"{path} is damaged (incomplete or no safetensors file): delete it and get it again ({error})"

@@ -1,7 +1,7 @@
 """Recipes: every trained thing of the course by name, with its data, its targets, and a card of what it reached.
 
-`train` makes the checkpoint folder `data/checkpoints/NAME/`: `model.safetensors` in half precision, `config.json`,
-`card.json` for programs and `README.md` for readers. The metrics on the card are measured after the weights were
+`train` makes the checkpoint folder `data/checkpoints/NAME/`: `model.safetensors` in half precision (a byte a weight where
+that would be large), `config.json`, `card.json` for programs and `README.md` for readers. The metrics on the card are measured after the weights were
 reloaded from that file, so they are those of what is shipped.
 """
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import runtime
-from course_utils.hub import WeightsError, read_weights, save_half
+from course_utils.hub import WeightsError, read_weights, save_half, store_in_bytes
 from course_utils.training.checkpoints import (
     CheckpointError,
     cannot_write,
@@ -32,6 +32,7 @@ from course_utils.training.engine import Player, fit, interrupts_end_everything
 from course_utils.training.schedules import Schedule
 
 Measured = dict[str, float]
+LARGE = 1_500_000  # bytes of a checkpoint in half precision above which it gets a byte a weight
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ def card_text(card: Mapping[str, Any]) -> str:
     lines += ["", verdict if card["targets"] else "It has no targets.", ""]
     lines += [f"Made with `{card['command']}` (seed {card['seed']}, {card['steps']:,} steps, "
               f"{card['seconds'] / 60:.1f} minutes on {card['device']}) and nothing else; "
-              f"{card['parameters']:,} parameters, {card['size_mb']:.2f} MB, half precision.", ""]  # fmt: skip
+              f"{card['parameters']:,} parameters, {card['size_mb']:.2f} MB, {card.get('precision', 'half precision')}.", ""]  # fmt: skip
     lines += [f"Frozen part `{part}`: the checkpoint `{name}`." for part, name in card["frozen"].items()]
     versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
     lines += [f"Versions: {versions}. Notebook: `solutions/{card['notebook']}.ipynb`."]
@@ -295,6 +296,9 @@ def _write_checkpoint(recipe: Recipe, model: nn.Module, target: Path, made: dict
         new.mkdir(parents=True)
         save_half(model.cpu(), new)
         _leave_out_frozen(recipe, new)
+        if (new / "model.safetensors").stat().st_size > LARGE:
+            store_in_bytes(new / "model.safetensors")
+            made = made | {"precision": "a byte a weight"}
         card = _card(recipe, new, made)
         write_atomically(new / "card.json", json.dumps(card, indent=2) + "\n")
         write_atomically(new / "README.md", card_text(card))
