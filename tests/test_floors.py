@@ -15,6 +15,8 @@ FLOORS = (
     "grading",
     "checks",
     "widgets",
+    "captioning_vqa",
+    "text_to_image",
     "clip",
     "language",
     "diffusion",

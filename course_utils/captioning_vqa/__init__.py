@@ -1,0 +1,1 @@
+"""Chapter 07: pictures described, and questions about them answered."""
