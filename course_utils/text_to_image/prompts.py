@@ -1,7 +1,7 @@
 """Prompts whose truth is known, and how far pictures follow them.
 
-Prompts are captions of held-out scenes. The scene judge reads the drawn picture, and what it reads is compared with the scene behind the prompt, in the
-categories of GenEval (Ghosh, Hajishirzi & Schmidt, NeurIPS 2023), which asks a detector the same of photographs.
+Prompts are captions of held-out scenes. The scene judge reads the drawn picture, and what it reads is compared with the scene behind the prompt, in
+the categories of GenEval (Ghosh, Hajishirzi & Schmidt, NeurIPS 2023), which asks a detector the same of photographs.
 """
 
 from collections.abc import Sequence
