@@ -39,7 +39,7 @@ Tokenizer = Callable[[Sequence[str]], Tensor]  # prompts -> ids (batch, n) int64
 SAMPLER = DDIM()
 
 
-class PromptEncoder(TextEncoder):
+class CLIPPromptEncoder(TextEncoder):
     """CLIP's text transformer as a picture reads it: ids (batch, n) to (batch, n, text_width), the last hidden state, normalised.
 
     A vector for each token, not one for the text: what is round and what is red is said at different places.
@@ -130,8 +130,7 @@ class StableDiffusion(LatentDiffusion):
             noise: standard normal, of the shape of the latents.
             timesteps: (batch,), as the process has them.
         """
-        conditions = (self.text_encoder(input_ids),) if condition is None else (self.text_encoder(input_ids), condition)
-        return self.process.loss(self, latents, noise, timesteps, *conditions)
+        return self.process.loss(self, latents, noise, timesteps, self.text_encoder(input_ids), condition)
 
     def denoiser(
         self, context: Tensor, negative_context: Tensor, guidance_scale: float, condition: Tensor | None = None
@@ -288,7 +287,7 @@ class StableDiffusion(LatentDiffusion):
         tokenizer = CLIPTokenizer.from_hub(source, subfolder="tokenizer")
         return cls(
             partial(tokenizer, pad=tokenizer.end),  # Stable Diffusion looks at the padding, too: it is the end token
-            PromptEncoder.from_hub(source, "text_encoder"),
+            CLIPPromptEncoder.from_hub(source, "text_encoder"),
             UNet.from_hub(source, "unet"),
             AutoencoderKL.from_hub(source, "vae"),
             process,
