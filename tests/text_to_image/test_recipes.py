@@ -44,7 +44,8 @@ def test_scenes_get_captions_of_their_own_and_some_none(network, full, monkeypat
     monkeypatch.setattr(recipes, "DROPPED", 0.25)
     data, seen = recipes.PromptedLatents(40), []
     player = recipes.prompt_player(network.train(), full=full)
-    monkeypatch.setattr(network.text_encoder, "forward", lambda ids: seen.append(ids) or torch.zeros(len(ids), ids.shape[1], 128)
+    monkeypatch.setattr(
+        network.text_encoder, "forward", lambda ids: seen.append(ids) or torch.zeros(len(ids), ids.shape[1], 128)
     )
     torch.manual_seed(0)
     player.objective(data.__getitems__(range(40)))
