@@ -202,7 +202,7 @@ DALLE_SCENES = Recipe(
     model=lambda: Dalle(NETWORK),
     players=dalle_player,
     loader=lambda: loader(CaptionedCodes(scale(smoke=500, cpu=ENCODED, gpu=ENCODED)), 64),
-    steps={"smoke": 3, "cpu": 8_000, "gpu": 60_000},
+    steps={"smoke": 3, "cpu": 5_000, "gpu": 60_000},
     metrics=_dalle_metrics,
     targets={"attributes": Target(at_least=0.85), "all_right": Target(at_least=0.6)},
     samples=1000,
@@ -210,7 +210,7 @@ DALLE_SCENES = Recipe(
     chance=lambda samples: _real(samples, autoencoded=False),
     ceiling=lambda samples: _real(samples, autoencoded=True),
     sample=lambda model, count, generator: drawn(model, prompts("test", count).texts, generator)[:, 0],
-    minutes=110,
+    minutes=60,
     about="Captions and 8x8 codes as one sequence of 116 tokens. Drawn with guidance 2 from the likeliest codes that hold 0.95; of eight pictures "
     "for each prompt `clip-scenes` chooses one. `first_attributes` and `first_all_right` are without that choice, `unseen_pairs_right` is of captions "
     "that name a pair of shape and colour that training never shows.",
