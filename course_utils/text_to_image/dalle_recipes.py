@@ -23,8 +23,7 @@ from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, render
 from course_utils.language.tokenizer import padded
 from course_utils.text_to_image.dalle import Dalle, DalleConfig, drop_captions, rerank
-from course_utils.text_to_image.prompts import match, prompts
-from course_utils.text_to_image.recipes import prompt_scores
+from course_utils.text_to_image.prompts import match, prompt_scores, prompts
 from course_utils.training import Player, Recipe, Target, load
 
 NOTEBOOK = "06_text_to_image/01_dalle"

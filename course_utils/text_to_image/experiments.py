@@ -11,8 +11,8 @@ from course_utils import plots, runtime, scale
 from course_utils.autoencoders.recipes import scene_quality
 from course_utils.data.scenes import BACKGROUNDS, COLORS, SHAPES, SceneRecords, render
 from course_utils.text_to_image import recipes
-from course_utils.text_to_image.prompts import match, prompts, read, verdicts
-from course_utils.text_to_image.recipes import T2I_SCENES, clip_score, drawn
+from course_utils.text_to_image.prompts import clip_score, match, prompts, read, verdicts
+from course_utils.text_to_image.recipes import T2I_SCENES, drawn
 from course_utils.training import Experiment, Verdict, clearly_more, grid, grouped, load, said
 
 if TYPE_CHECKING:

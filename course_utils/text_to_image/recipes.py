@@ -3,31 +3,22 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils import runtime, scale
-from course_utils.clip.recipes import (
-    CLIP_SCENES,
-    FULL,
-    SCENES_CLIP,
-    embed_pictures,
-    embed_texts,
-    plain,
-    scene_ids,
-    scene_tokenizer,
-)
+from course_utils.clip.recipes import FULL, SCENES_CLIP, plain, scene_tokenizer
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, render
 from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion
 from course_utils.diffusion.latent_recipes import autoencoder, decoded, encoded
 from course_utils.diffusion.samplers import CHUNK
 from course_utils.language.tokenizer import padded
+from course_utils.text_to_image.dalle_recipes import DALLE_RECIPES
 from course_utils.text_to_image.network import PromptNetwork, PromptNetworkConfig
-from course_utils.text_to_image.prompts import Prompts, match, prompts, verdicts
+from course_utils.text_to_image.prompts import Prompts, match, prompt_scores, prompts
 from course_utils.text_to_image.stable_diffusion import StableDiffusion, caption_dropout
-from course_utils.training import Player, Recipe, Target, load
+from course_utils.training import Player, Recipe, Target
 
 NOTEBOOK = "06_text_to_image/02_stable_diffusion"
 NETWORK = PromptNetworkConfig(vocab_size=SCENES_CLIP.vocab_size)
@@ -139,22 +130,6 @@ def drawn(
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def clip_score(images: Tensor, texts: Sequence[str]) -> Tensor:
-    """Cosine between each picture (batch, 3, 32, 32) and its text, by `clip-scenes`: (batch,) in [-1, 1]."""
-    model = load(CLIP_SCENES)
-    return F.cosine_similarity(embed_pictures(model, images), embed_texts(model, scene_ids(texts)))
-
-
-def prompt_scores(images: Tensor, asked: Prompts) -> dict[str, float]:
-    """`prompts.match`, `all_right` of scenes of up to three objects and of four by themselves, and the mean `clip_score`."""
-    right, count = verdicts(images, asked)["all_right"], asked.records.count
-    return match(images, asked) | {
-        "all_right_to_three": right[count < 4].mean().item(),
-        "all_right_four": right[count == 4].mean().item(),
-        "clip_score": clip_score(images, asked.texts).mean().item(),
-    }
-
-
 def _asked(samples: int) -> dict[str, Prompts]:
     """The held-out prompts: full captions, full captions with unseen pairs of shape and colour, and relations among four objects."""
     few = max(1, samples // 4)
@@ -216,4 +191,4 @@ T2I_SCENES = Recipe(
     "that name a pair of shape and colour that training never shows, `relation_right` of captions that say only how two of four objects lie.",
 )
 
-RECIPES: tuple[Recipe, ...] = (T2I_SCENES,)
+RECIPES: tuple[Recipe, ...] = (*DALLE_RECIPES, T2I_SCENES)

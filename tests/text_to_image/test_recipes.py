@@ -8,7 +8,7 @@ from course_utils.clip.recipes import SCENES_CLIP
 from course_utils.data.scenes import LEVELS, captions, records, render
 from course_utils.diffusion.latent_recipes import autoencoder, decoded
 from course_utils.text_to_image import recipes
-from course_utils.text_to_image.prompts import prompts
+from course_utils.text_to_image.prompts import clip_score, prompts
 
 FEW = 12
 END = SCENES_CLIP.end_token_id
@@ -91,6 +91,6 @@ def test_pictures_repeat_with_the_seed_and_a_negative_prompt_equal_to_the_prompt
 def test_clip_prefers_the_text_of_a_picture():
     asked = prompts("test", 20)
     own, other = (
-        recipes.clip_score(render(asked.records), texts) for texts in (asked.texts, asked.texts[1:] + asked.texts[:1])
+        clip_score(render(asked.records), texts) for texts in (asked.texts, asked.texts[1:] + asked.texts[:1])
     )
     assert (own > other).double().mean() > 0.9 and own.abs().max() <= 1.001
