@@ -1,19 +1,32 @@
 """Studies of notebook 02_stable_diffusion: what guidance and steps buy, what a negative prompt takes away (claim C32), how many things a prompt may
 name (claim C33), what captions never said, and what the text encoder has to do with it."""
 
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_utils import plots, runtime, scale
 from course_utils.autoencoders.recipes import scene_quality
-from course_utils.data.scenes import BACKGROUNDS, COLORS, SHAPES, SceneRecords, render
+from course_utils.clip.recipes import CLIP_SCENES
+from course_utils.data import loader
+from course_utils.data.scenes import BACKGROUNDS, COLORS, SHAPES, Pattern, SceneRecords, render
+from course_utils.data.scenes.captions import one
+from course_utils.diffusion.ddpm import GaussianDiffusion
+from course_utils.diffusion.dit import DiT, DiTConfig
+from course_utils.diffusion.latent_recipes import autoencoder
+from course_utils.diffusion.score import RectifiedFlow
 from course_utils.text_to_image import recipes
-from course_utils.text_to_image.prompts import clip_score, match, prompts, read, verdicts
+from course_utils.text_to_image.network import PromptEncoder, PromptNetworkConfig
+from course_utils.text_to_image.prompts import clip_score, match, prompts, read, told_truly, verdicts
 from course_utils.text_to_image.recipes import T2I_SCENES, drawn
-from course_utils.training import Experiment, Verdict, clearly_more, grid, grouped, load, said
+from course_utils.text_to_image.stable_diffusion import CLIPPromptEncoder, StableDiffusion, caption_dropout
+from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grid, grouped, load, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,9 +135,9 @@ STEPS_STUDY = Experiment(
 # --- C32: what a negative prompt names --------------------------------------------------------------------------------
 
 NAMED = {
-    "colour": [f"there is a {color} object" for color in COLORS],
-    "object": [f"there is a {shape}" for shape in SHAPES],
-    "background": [f"an object on a {background} background" for background in BACKGROUNDS],
+    "colour": [f"there is {one(Pattern(color=color))}" for color in range(len(COLORS))],
+    "object": [f"there is {one(Pattern(shape=shape))}" for shape in range(len(SHAPES))],
+    "background": [f"the background is {background}" for background in BACKGROUNDS],
 }
 NEGATIVES = ("nothing", "what is named")
 
@@ -243,15 +256,16 @@ MANY_THINGS = Experiment(
 
 # --- what no caption ever said ----------------------------------------------------------------------------------------
 
-SAYINGS = ("there is a {}", "there is", "there is no {}", "no {}")  # with a thing; the second names none
+SAYINGS = ("there is {}", "", "there is no {}", "no {}")  # of a thing; the second says nothing
 
 
 def _unsaid_run(saying: str, seed: int) -> dict[str, float]:
     """Negation: how often a thing is drawn that the prompt says is there, says nothing of, or says is not there."""
     network, samples = load(T2I_SCENES), scale(smoke=2, cpu=40, gpu=200)
     shown = []
-    for which, color in enumerate(COLORS):
-        text = saying.format(f"{color} object") if "{}" in saying else ""
+    for which in range(len(COLORS)):
+        thing = one(Pattern(color=which))  # "a red object"
+        text = saying.format(thing.split(maxsplit=1)[1] if "no" in saying else thing)
         images = drawn(network, [text] * samples, runtime.generator(100 * seed + which))
         shown.append(shows(read(images), "colour", which))
     return {"shown": torch.cat(shown).double().mean().item()}
@@ -260,9 +274,7 @@ def _unsaid_run(saying: str, seed: int) -> dict[str, float]:
 def _unsaid_verdict(rows: list[Row]) -> Verdict:
     shown = grouped(rows, "saying", "shown")
     nothing, denied = shown[SAYINGS[1]], [value for saying in SAYINGS[2:] for value in shown[saying]]
-    numbers = ", ".join(
-        f'"{saying.format("red object") if "{}" in saying else ""}" {said(few)}' for saying, few in shown.items()
-    )
+    numbers = ", ".join(f'"{saying.format("...")}" {said(few)}' for saying, few in shown.items())
     why = f"Share of pictures with an object of the colour, by what the prompt says: {numbers}."
     if clearly_more(denied, nothing):
         return Verdict(
@@ -279,12 +291,228 @@ UNSAID = Experiment(
     run=_unsaid_run,
     verdict=_unsaid_verdict,
     figure=lambda rows: plots.bars(
-        {
-            saying.format("red object") if "{}" in saying else "(nothing)": fmean(few)
-            for saying, few in grouped(rows, "saying", "shown").items()
-        },
+        {saying.format("...") or "(nothing)": fmean(few) for saying, few in grouped(rows, "saying", "shown").items()},
         "share of pictures that show it",
     ),
 )
 
-EXPERIMENTS: tuple[Experiment, ...] = (GUIDANCE_STUDY, STEPS_STUDY, NEGATIVE_PROMPT, MANY_THINGS, UNSAID)
+# --- small trainings: two objects, captions of level "places" ---------------------------------------------------------
+
+SMALL = PromptNetworkConfig(
+    vocab_size=recipes.NETWORK.vocab_size, max_positions=24, text_width=96, text_depth=2, width=96, depth=4
+)
+"""Half as many numbers as `t2i-scenes`; the longest caption of two objects has 17 tokens."""
+MIN_SNR = replace(recipes.PROCESS, loss_weighting="min_snr")
+ENCODERS = ("0 layers", "1 layer", "2 layers", "frozen CLIP")
+CHANGES = ("as it is", "rectified flow", "min-SNR weights", "twice the steps")
+
+
+@functools.cache
+def _two_objects() -> recipes.PromptedLatents:
+    return recipes.PromptedLatents(scale(smoke=64, cpu=8000, gpu=30_000), objects=2, levels=("places",))
+
+
+def _small_ids(texts: Sequence[str]) -> Tensor:
+    return recipes.prompt_ids(texts)[:, : SMALL.max_positions]
+
+
+def _trained(
+    text_encoder: nn.Module,
+    seed: int,
+    steps: int,
+    made: GaussianDiffusion | RectifiedFlow,
+    along: bool = True,
+    after: Callable[[StableDiffusion, int], None] | None = None,
+) -> StableDiffusion:
+    """A small network, trained from the start with a text encoder of its own or a frozen one.
+
+    Args:
+        after: called with the model, and the number of the step, after each step; then no average of the weights is kept.
+    """
+    width = text_encoder.config.text_width
+    network = DiT(
+        DiTConfig(
+            4, 4, SMALL.image_size, SMALL.patch_size, SMALL.width, SMALL.depth, SMALL.num_heads, context_width=width
+        )
+    )
+    model = StableDiffusion(_small_ids, text_encoder, network, autoencoder(), made).to(runtime.device())
+    text_encoder.requires_grad_(along)
+    empty, done = _small_ids([""])[0].to(runtime.device()), itertools.count(1)
+
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        latents, ids = batch["latents"], batch["input_ids"][:, 0, : SMALL.max_positions]
+        ids = caption_dropout(ids, empty, torch.rand(len(ids), device=ids.device), recipes.DROPPED)
+        if isinstance(made, RectifiedFlow):
+            timesteps = made.num_train_timesteps * torch.randn(len(latents), device=latents.device).sigmoid()
+        else:
+            timesteps = torch.randint(0, made.config.num_train_timesteps, (len(latents),), device=latents.device)
+        return model.loss(latents, ids, torch.randn_like(latents), timesteps), {}
+
+    player = Player(
+        "denoiser", nn.ModuleList([text_encoder, network]) if along else network, objective, 2e-3, (0.9, 0.95),
+        ema_decay=None if after else 0.995, after_step=(lambda _: after(model, next(done))) if after else None,
+    )  # fmt: skip
+    fit(player, loader(_two_objects(), 64, seed=seed), steps, seed=seed, progress=False)
+    return model.eval()
+
+
+def _small_scores(model: StableDiffusion, seed: int = 1) -> dict[str, float]:
+    """What is right of pictures of held-out captions: their shapes and colours, each at its place, and all that is said."""
+    asked = prompts("test", scale(smoke=4, cpu=250, gpu=1000), "places", 2)
+    images = model.generate(asked.texts, guidance_scale=3.0, num_inference_steps=25, generator=runtime.generator(seed))
+    reading, there = read(images), asked.records.present
+    right = {
+        name: (getattr(reading, name) == getattr(asked.records, name))[there].double().mean().item()
+        for name in ("shape", "color")
+    }
+    places = (reading.present == there).double().mean().item()
+    return {**right, "place": places, "all_right": told_truly(images, asked.captions, reading).double().mean().item()}
+
+
+def _encoder_run(encoder: str, seed: int) -> dict[str, float]:
+    torch.manual_seed(seed)
+    along = encoder != "frozen CLIP"
+    if along:
+        made = PromptEncoder(replace(SMALL, text_depth=int(encoder[0])))
+    else:
+        made = CLIPPromptEncoder.from_clip(load(CLIP_SCENES))
+    model = _trained(made, seed, scale(smoke=2, cpu=1000, gpu=10_000), recipes.process(), along)
+    return _small_scores(model) | {"encoder_parameters": sum(parameter.numel() for parameter in made.parameters())}
+
+
+def _right_by(rows: list[Row], key: str) -> str:
+    return ", ".join(f"{name}: {said(few)}" for name, few in grouped(rows, key, "all_right").items())
+
+
+def _encoder_verdict(rows: list[Row]) -> Verdict:
+    right = grouped(rows, "encoder", "all_right")
+    why = f"Captions of two objects drawn wholly right after 1,000 steps, by the text encoder: {_right_by(rows, 'encoder')}."
+    if clearly_more(right["2 layers"], right["frozen CLIP"]):
+        return Verdict("holds here", f"An encoder that is trained along, with layers, beats the frozen one. {why}")
+    return Verdict("does not hold here", f"A frozen text encoder does as well as one that is trained along. {why}")
+
+
+def _right_bars(rows: list[Row], key: str, width: float = 5.2) -> "Figure":
+    """Bars of shapes, colours and all, by a setting."""
+    figure, axes = plots.figure(width=width, height=2.8)
+    names = ("shape", "color", "all_right")
+    for number, name in enumerate(names):
+        plots.group_bars(
+            axes[0, 0], grouped(rows, key, name), name.replace("_", " "), number, len(names), plots.COLORS[number]
+        )
+    axes[0, 0].set(ylabel="share right", ylim=(0, 1.03))
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+TEXT_ENCODER = Experiment(
+    name="t2i-text-encoder",
+    question="Does a text encoder that is trained along follow prompts better than CLIP's frozen one, and how deep must it be?",
+    notebook=NOTEBOOK,
+    grid=grid(encoder=ENCODERS, seed=range(2)),
+    run=_encoder_run,
+    verdict=_encoder_verdict,
+    figure=lambda rows: _right_bars(rows, "encoder"),
+)
+
+
+def _change_run(change: str, seed: int) -> dict[str, float]:
+    torch.manual_seed(seed)
+    made = (
+        RectifiedFlow()
+        if change == "rectified flow"
+        else recipes.process(MIN_SNR if change == "min-SNR weights" else recipes.PROCESS)
+    )
+    steps = scale(smoke=2, cpu=1000, gpu=10_000) * (2 if change == "twice the steps" else 1)
+    return _small_scores(_trained(PromptEncoder(SMALL), seed, steps, made))
+
+
+def _change_verdict(rows: list[Row]) -> Verdict:
+    right = grouped(rows, "change", "all_right")
+    base = right[CHANGES[0]]
+    better, worse = (
+        [name for name in CHANGES[1:] if clearly_more(*((right[name], base) if up else (base, right[name])))]
+        for up in (True, False)
+    )
+    why = f"Captions of two objects drawn wholly right: {_right_by(rows, 'change')}."
+    parts = [
+        f"{word} {' and '.join(names)}"
+        for word, names in (("Clearly better:", better), ("clearly worse:", worse))
+        if names
+    ]
+    return Verdict(
+        "holds here" if better else "does not hold here", f"{'; '.join(parts) or 'Nothing changes much'}. {why}"
+    )
+
+
+IMPROVEMENTS = Experiment(
+    name="t2i-improvements",
+    question="What do rectified flow, min-SNR weights and longer training each buy?",
+    notebook=NOTEBOOK,
+    grid=grid(change=CHANGES, seed=range(2)),
+    run=_change_run,
+    verdict=_change_verdict,
+    figure=lambda rows: _right_bars(rows, "change", 6.0),
+)
+
+
+# --- a bad start: words much larger than their places -----------------------------------------------------------------
+
+STARTS = (0.02, 1.0)  # standard deviation of the word embeddings; that of the positions is 0.02
+
+
+def _start_run(token_std: float, seed: int) -> dict[str, float | list[float]]:
+    torch.manual_seed(seed)
+    steps, every = scale(smoke=(2, 1), cpu=(2000, 250), gpu=(10_000, 1000))
+    curves: dict[str, list[float]] = {"steps": []}
+
+    def after(model: StableDiffusion, step: int) -> None:
+        if step % every:
+            return
+        model.eval()
+        curves["steps"].append(float(step))
+        for name, value in _small_scores(model).items():
+            curves.setdefault(name, []).append(value)
+        model.train()
+
+    _trained(PromptEncoder(replace(SMALL, token_std=token_std)), seed, steps, recipes.process(), after=after)
+    return curves | {f"last_{name}": values[-1] for name, values in curves.items()}
+
+
+def _start_verdict(rows: list[Row]) -> Verdict:
+    right, place, color = (grouped(rows, "token_std", f"last_{name}") for name in ("all_right", "place", "color"))
+    good, bad = STARTS
+    why = (
+        f"After {rows[0]['last_steps']:,.0f} steps captions are drawn wholly right in {said(right[good])} from equally large embeddings and in "
+        f"{said(right[bad])} where words are 50 times larger than positions; there places are right in {said(place[bad])}, "
+        f"colours in {said(color[bad])}."
+    )
+    return Verdict("holds here" if fmean(right[good]) > fmean(right[bad]) + 0.2 else "does not hold here", why)
+
+
+def _start_figure(rows: list[Row]) -> "Figure":
+    figure, axes = plots.figure(1, 2, width=7.2, height=2.8)
+    for axis, token_std in zip(axes[0], STARTS, strict=True):
+        for row in (row for row in rows if row["token_std"] == token_std):
+            for color, name in zip(plots.COLORS, ("place", "shape", "color", "all_right"), strict=False):
+                axis.plot(
+                    row["steps"], row[name], color=color, label=name.replace("_", " ") if row["seed"] == 0 else None
+                )
+        axis.set(title=f"words {token_std:g}, positions 0.02", xlabel="step", ylabel="share right", ylim=(0, 1.03))
+    axes[0, 1].legend(frameon=False)
+    return figure
+
+
+BAD_START = Experiment(
+    name="t2i-bad-start",
+    question="Does it matter how large the embeddings of words are at first, beside those of their positions?",
+    notebook=NOTEBOOK,
+    grid=grid(token_std=STARTS, seed=range(1)),
+    run=_start_run,
+    verdict=_start_verdict,
+    figure=_start_figure,
+)
+
+EXPERIMENTS: tuple[Experiment, ...] = (
+    GUIDANCE_STUDY, STEPS_STUDY, NEGATIVE_PROMPT, MANY_THINGS, UNSAID, TEXT_ENCODER, IMPROVEMENTS, BAD_START,
+)  # fmt: skip
