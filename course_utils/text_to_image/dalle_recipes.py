@@ -84,7 +84,7 @@ class CaptionedCodes(Dataset):
 
 
 def dalle_player(
-    model: Dalle, learning_rate: float = 2e-3, ema_decay: float = 0.998, full: float = FULL, dropped: float = DROPPED
+    model: Dalle, learning_rate: float = 1.5e-3, ema_decay: float = 0.998, full: float = FULL, dropped: float = DROPPED
 ) -> Player:
     """A transformer that learns captions and codes; batches as `CaptionedCodes` makes them.
 
@@ -200,8 +200,8 @@ DALLE_SCENES = Recipe(
     data="scenes, as codes of vqvae-scenes, with their captions",
     model=lambda: Dalle(NETWORK),
     players=dalle_player,
-    loader=lambda: loader(CaptionedCodes(scale(smoke=500, cpu=ENCODED, gpu=ENCODED)), 64),
-    steps={"smoke": 3, "cpu": 5_000, "gpu": 60_000},
+    loader=lambda: loader(CaptionedCodes(scale(smoke=500, cpu=ENCODED, gpu=ENCODED)), 32),
+    steps={"smoke": 3, "cpu": 5_500, "gpu": 60_000},
     metrics=_dalle_metrics,
     targets={"attributes": Target(at_least=0.85), "all_right": Target(at_least=0.6)},
     samples=1000,
