@@ -1,9 +1,9 @@
 """What notebook 02_stable_diffusion needs trained: a network that draws scenes to a caption, in the latents of `autoencoder-kl-scenes`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from course_utils import runtime, scale
@@ -14,6 +14,8 @@ from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion
 from course_utils.diffusion.latent_recipes import autoencoder, decoded, encoded
 from course_utils.diffusion.samplers import CHUNK
 from course_utils.language.tokenizer import padded
+from course_utils.text_to_image import dalle_recipes
+from course_utils.text_to_image.dalle import Dalle
 from course_utils.text_to_image.dalle_recipes import DALLE_RECIPES
 from course_utils.text_to_image.network import PromptNetwork, PromptNetworkConfig
 from course_utils.text_to_image.prompts import Prompts, match, prompt_scores, prompts
@@ -190,5 +192,22 @@ T2I_SCENES = Recipe(
     about="Draws scenes to a caption, by DDIM in 25 steps with guidance 3. The text encoder is trained along. `unseen_pairs_right` is of captions "
     "that name a pair of shape and colour that training never shows, `relation_right` of captions that say only how two of four objects lie.",
 )
+
+
+def _prompted(network: PromptNetwork, texts: Sequence[str], generator: torch.Generator, negative: str) -> Tensor:
+    return drawn(network, texts, generator, negative=negative)
+
+
+def _prompted_dalle(model: Dalle, texts: Sequence[str], generator: torch.Generator, negative: str) -> Tensor:
+    if negative:
+        raise ValueError("dalle-scenes takes no negative prompt: leave it out, or draw with t2i-scenes")
+    return dalle_recipes.drawn(model, texts, generator)[:, 0]
+
+
+PROMPTABLE: dict[str, Callable[[nn.Module, Sequence[str], torch.Generator, str], Tensor]] = {
+    "dalle-scenes": _prompted_dalle,
+    "t2i-scenes": _prompted,
+}
+"""What `course sample NAME --prompt` draws with: (model, texts, generator, negative prompt) -> pictures (texts, channels, height, width)."""
 
 RECIPES: tuple[Recipe, ...] = (*DALLE_RECIPES, T2I_SCENES)
