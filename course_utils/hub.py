@@ -97,7 +97,9 @@ class HubModel(PyTorchModelHubMixin):
         )  # fmt: skip
         weights = _read(path)  # refuses a damaged file by name, before anything is copied
         try:
-            with tempfile.TemporaryDirectory() as folder:  # the library's loader, which knows of tied weights, reads files
+            with (
+                tempfile.TemporaryDirectory() as folder
+            ):  # the library's loader, which knows of tied weights, reads files
                 safetensors.torch.save_file(weights, Path(folder, WEIGHTS))
                 safetensors.torch.load_model(model, Path(folder, WEIGHTS), strict=strict)
         except RuntimeError as error:
