@@ -132,7 +132,7 @@ def experiment(
 
 
 def check(notebook: OptionalName = None, as_json: Json = False) -> int:
-    """Say which exercises of a notebook in work/ hold; without a name, how far each notebook is.
+    """Say which exercises of a notebook in work/ hold; without a name, how far you are in each, and your points so far.
 
     Args:
         notebook: name or file, as in 02_vae.
@@ -140,6 +140,29 @@ def check(notebook: OptionalName = None, as_json: Json = False) -> int:
     from course_utils.cli import progress
 
     return progress.check(notebook, as_json)
+
+
+def reset(notebook: Name) -> int:
+    """Put a fresh copy of a notebook into work/; the old one is kept beside it.
+
+    Args:
+        notebook: name or file, as in 02_vae.
+    """
+    from course_utils.cli import progress
+
+    return progress.reset(notebook)
+
+
+def submit(chapters: Names = (), out: Path = Path("submission.zip")) -> int:
+    """Look through the notebooks in work/, say what is missing in them, and pack them into one file to hand in.
+
+    Args:
+        chapters: to hand in, as in 02_gans; those that you began unless given.
+        out: file to write.
+    """
+    from course_utils.cli import submission
+
+    return submission.submit(chapters, out)
 
 
 def notebooks(
@@ -235,6 +258,8 @@ COMMANDS = {
     "search": search,
     "experiment": experiment,
     "check": check,
+    "reset": reset,
+    "submit": submit,
     "notebooks": notebooks,
     "release": release,
     "collect": collect,
