@@ -2,5 +2,6 @@
 
 from course_utils.text_to_image.dalle import Dalle, DalleConfig
 from course_utils.text_to_image.dvae import DiscreteVAE, DiscreteVAEConfig
+from course_utils.text_to_image.stable_diffusion import CLIPPromptEncoder, StableDiffusion
 
-__all__ = ["Dalle", "DalleConfig", "DiscreteVAE", "DiscreteVAEConfig"]
+__all__ = ["CLIPPromptEncoder", "Dalle", "DalleConfig", "DiscreteVAE", "DiscreteVAEConfig", "StableDiffusion"]

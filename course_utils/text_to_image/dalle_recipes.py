@@ -23,8 +23,7 @@ from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, render
 from course_utils.language.tokenizer import padded
 from course_utils.text_to_image.dalle import Dalle, DalleConfig, drop_captions, rerank
-from course_utils.text_to_image.prompts import match, prompts
-from course_utils.text_to_image.recipes import prompt_scores
+from course_utils.text_to_image.prompts import match, prompt_scores, prompts
 from course_utils.training import Player, Recipe, Target, load
 
 NOTEBOOK = "06_text_to_image/01_dalle"
@@ -85,7 +84,7 @@ class CaptionedCodes(Dataset):
 
 
 def dalle_player(
-    model: Dalle, learning_rate: float = 2e-3, ema_decay: float = 0.998, full: float = FULL, dropped: float = DROPPED
+    model: Dalle, learning_rate: float = 1.5e-3, ema_decay: float = 0.998, full: float = FULL, dropped: float = DROPPED
 ) -> Player:
     """A transformer that learns captions and codes; batches as `CaptionedCodes` makes them.
 
@@ -201,8 +200,8 @@ DALLE_SCENES = Recipe(
     data="scenes, as codes of vqvae-scenes, with their captions",
     model=lambda: Dalle(NETWORK),
     players=dalle_player,
-    loader=lambda: loader(CaptionedCodes(scale(smoke=500, cpu=ENCODED, gpu=ENCODED)), 64),
-    steps={"smoke": 3, "cpu": 8_000, "gpu": 60_000},
+    loader=lambda: loader(CaptionedCodes(scale(smoke=500, cpu=ENCODED, gpu=ENCODED)), 32),
+    steps={"smoke": 3, "cpu": 5_500, "gpu": 60_000},
     metrics=_dalle_metrics,
     targets={"attributes": Target(at_least=0.85), "all_right": Target(at_least=0.6)},
     samples=1000,
@@ -210,7 +209,7 @@ DALLE_SCENES = Recipe(
     chance=lambda samples: _real(samples, autoencoded=False),
     ceiling=lambda samples: _real(samples, autoencoded=True),
     sample=lambda model, count, generator: drawn(model, prompts("test", count).texts, generator)[:, 0],
-    minutes=110,
+    minutes=60,
     about="Captions and 8x8 codes as one sequence of 116 tokens. Drawn with guidance 2 from the likeliest codes that hold 0.95; of eight pictures "
     "for each prompt `clip-scenes` chooses one. `first_attributes` and `first_all_right` are without that choice, `unseen_pairs_right` is of "
     "captions that name a pair of shape and colour that training never shows.",

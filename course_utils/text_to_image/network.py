@@ -1,7 +1,7 @@
 """A small network that draws to a prompt: a text encoder trained along, and a diffusion transformer that looks at it.
 
 A prompt becomes a token for each word; layers in which all words look at one another turn them into the context c, since "red" means nothing
-before it is known of what, and where that is. The transformer of `diffusion.dit` predicts from noisy latents, the time, and by cross-attention from c:
+before it is known of what, and where that is. The transformer of `diffusion.dit` predicts from noisy latents and the time, and looks at c:
 
     c = encoder(prompt),        v = DiT(z_t, t, c)
 

@@ -1,16 +1,18 @@
 """Prompts whose truth is known, and how far pictures follow them.
 
-Prompts are captions of held-out scenes. The scene judge reads the drawn picture, and what it reads is compared with the scene behind the prompt, in the
-categories of GenEval (Ghosh, Hajishirzi & Schmidt, NeurIPS 2023), which asks a detector the same of photographs.
+Prompts are captions of held-out scenes. The scene judge reads the drawn picture, and what it reads is compared with the scene behind the prompt, in
+the categories of GenEval (Ghosh, Hajishirzi & Schmidt, NeurIPS 2023), which asks a detector the same of photographs.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils import runtime
+from course_utils.clip.recipes import CLIP_SCENES, embed_pictures, embed_texts, scene_ids
 from course_utils.data.scenes import Caption, SceneRecords, captions, records, true_of
 from course_utils.layers import draw_integers
 from course_utils.metrics import scene_agreement
@@ -109,6 +111,22 @@ def match(images: Tensor, asked: Prompts) -> dict[str, float]:
     """The means of `verdicts` over the pictures that each question is asked of; what is asked of none is left out."""
     return {
         name: values.nanmean().item() for name, values in verdicts(images, asked).items() if not values.isnan().all()
+    }
+
+
+def clip_score(images: Tensor, texts: Sequence[str]) -> Tensor:
+    """Cosine between each picture (batch, 3, 32, 32) and its text, by `clip-scenes`: (batch,) in [-1, 1]."""
+    model = load(CLIP_SCENES)
+    return F.cosine_similarity(embed_pictures(model, images), embed_texts(model, scene_ids(texts)))
+
+
+def prompt_scores(images: Tensor, asked: Prompts) -> dict[str, float]:
+    """`match`, `all_right` of scenes of up to three objects and of four by themselves, and the mean `clip_score`."""
+    right, count = verdicts(images, asked)["all_right"], asked.records.count
+    return match(images, asked) | {
+        "all_right_to_three": right[count < 4].mean().item(),
+        "all_right_four": right[count == 4].mean().item(),
+        "clip_score": clip_score(images, asked.texts).mean().item(),
     }
 
 

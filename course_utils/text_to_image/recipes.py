@@ -3,33 +3,22 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from course_utils import runtime, scale
-from course_utils.clip.recipes import (
-    CLIP_SCENES,
-    FULL,
-    SCENES_CLIP,
-    embed_pictures,
-    embed_texts,
-    plain,
-    scene_ids,
-    scene_tokenizer,
-)
+from course_utils.clip.recipes import FULL, SCENES_CLIP, plain, scene_tokenizer
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, render
 from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion
-from course_utils.diffusion.guidance import classifier_free
 from course_utils.diffusion.latent_recipes import autoencoder, decoded, encoded
-from course_utils.diffusion.samplers import CHUNK, DDIM, sample_many
-from course_utils.diffusion.schedules import inference_timesteps
+from course_utils.diffusion.samplers import CHUNK
 from course_utils.language.tokenizer import padded
-from course_utils.layers import draw_normal
+from course_utils.text_to_image.dalle_recipes import DALLE_RECIPES
 from course_utils.text_to_image.network import PromptNetwork, PromptNetworkConfig
-from course_utils.text_to_image.prompts import Prompts, match, prompts, verdicts
-from course_utils.training import Player, Recipe, Target, load
+from course_utils.text_to_image.prompts import Prompts, match, prompt_scores, prompts
+from course_utils.text_to_image.stable_diffusion import StableDiffusion, caption_dropout
+from course_utils.training import Player, Recipe, Target
 
 NOTEBOOK = "06_text_to_image/02_stable_diffusion"
 NETWORK = PromptNetworkConfig(vocab_size=SCENES_CLIP.vocab_size)
@@ -103,15 +92,19 @@ def prompt_player(
         row = torch.arange(len(texts), device=texts.device)
         level = torch.randint(texts.shape[1], (len(texts),), device=texts.device)
         level = level.masked_fill(torch.rand(len(texts), device=texts.device) < full, 0)
-        dropped = torch.rand(len(texts), 1, device=texts.device) < DROPPED
-        ids = texts[row, level].masked_fill(dropped, SCENES_CLIP.end_token_id)
+        empty = torch.full_like(texts[0, 0], SCENES_CLIP.end_token_id)
+        ids = caption_dropout(texts[row, level], empty, torch.rand(len(texts), device=texts.device), DROPPED)
         timesteps = torch.randint(0, made.config.num_train_timesteps, (len(latents),), device=latents.device)
         return made.loss(network, latents, torch.randn_like(latents), timesteps, ids), {}
 
     return Player("denoiser", network, objective, learning_rate=learning_rate, betas=(0.9, 0.95), ema_decay=ema_decay)
 
 
-@torch.inference_mode()
+def pipeline(network: PromptNetwork, config: DiffusionConfig = PROCESS) -> StableDiffusion:
+    """Text encoder and diffusion network with `autoencoder-kl-scenes`, ready to draw."""
+    return StableDiffusion(prompt_ids, network.text_encoder, network.network, autoencoder(), process(config)).eval()
+
+
 def drawn(
     network: PromptNetwork,
     texts: Sequence[str],
@@ -122,42 +115,19 @@ def drawn(
     num_inference_steps: int = STEPS,
     config: DiffusionConfig = PROCESS,
 ) -> Tensor:
-    """Pictures (texts, 3, 32, 32) in [-1, 1] on the CPU, one for each text, by DDIM.
+    """Pictures (texts, 3, 32, 32) in [-1, 1] on the CPU, one for each text, by DDIM, a `CHUNK` after the other.
 
     Args:
         negative: what they shall not show; it stands where the empty prompt does in guidance.
         guidance_scale: 1 is the network as it is.
     """
-    device, made, size = next(network.parameters()).device, process(config), network.config.image_size
-    contexts = torch.cat([network.text_encoder(part.to(device)) for part in prompt_ids(texts).split(CHUNK)])
-    nothing = network.text_encoder(prompt_ids([negative]).to(device))
-
-    def asked(noisy: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        return network.network(noisy, timesteps, context=context)
-
-    guided = asked if guidance_scale == 1 else classifier_free(asked, nothing, guidance_scale)
-    noise = draw_normal((len(texts), network.config.channels, size, size), generator, device)
-    path = made.path(inference_timesteps(made.config.num_train_timesteps, num_inference_steps))
-    return decoded(autoencoder(), sample_many(guided, made, DDIM(), noise, path, contexts))
+    model = pipeline(network, config)
+    parts = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+    settings = {"guidance_scale": guidance_scale, "num_inference_steps": num_inference_steps, "generator": generator}
+    return torch.cat([model.generate(part, negative, **settings).cpu() for part in parts])
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
-
-
-def clip_score(images: Tensor, texts: Sequence[str]) -> Tensor:
-    """Cosine between each picture (batch, 3, 32, 32) and its text, by `clip-scenes`: (batch,) in [-1, 1]."""
-    model = load(CLIP_SCENES)
-    return F.cosine_similarity(embed_pictures(model, images), embed_texts(model, scene_ids(texts)))
-
-
-def prompt_scores(images: Tensor, asked: Prompts) -> dict[str, float]:
-    """`prompts.match`, `all_right` of scenes of up to three objects and of four by themselves, and the mean `clip_score`."""
-    right, count = verdicts(images, asked)["all_right"], asked.records.count
-    return match(images, asked) | {
-        "all_right_to_three": right[count < 4].mean().item(),
-        "all_right_four": right[count == 4].mean().item(),
-        "clip_score": clip_score(images, asked.texts).mean().item(),
-    }
 
 
 def _asked(samples: int) -> dict[str, Prompts]:
@@ -221,4 +191,4 @@ T2I_SCENES = Recipe(
     "that name a pair of shape and colour that training never shows, `relation_right` of captions that say only how two of four objects lie.",
 )
 
-RECIPES: tuple[Recipe, ...] = (T2I_SCENES,)
+RECIPES: tuple[Recipe, ...] = (*DALLE_RECIPES, T2I_SCENES)
