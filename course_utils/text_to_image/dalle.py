@@ -5,16 +5,17 @@ one vocabulary, words first and then the grid row by row, and a transformer lear
 
     p(text, codes) = product over i of p(token_i | tokens before i),        loss = 1/8 (-log p of a word) + 7/8 (-log p of a code)
 
-What is lacking of a text of full length is filled with padding that is a token of its own at each position, so that pictures always begin at one
-place. Words have a position, codes a row and a column. A word can only be followed by words, a code by codes. To draw, the text is given and the codes
-are sampled; known codes come first where a picture is to be completed. A caption that is left out now and then in training gives p(codes) too, and
+What is lacking of a text of full length is filled with padding that is a token of its own at each position, so that pictures always begin
+at one place. Words have a position, codes a row and a column; at a word's place only words are predicted, at a code's only codes. To draw, the text
+is given and the codes are sampled; known codes come first where a picture is to be completed. A caption that is left out now and then in training
+gives p(codes) too, and
 
     logits = logits(nothing) + s (logits(text) - logits(nothing))
 
 exaggerates what the text says. Of several pictures, CLIP chooses the one that fits its text best.
 
-Papers: Ramesh et al., "Zero-shot text-to-image generation", ICML 2021 (sections 2.2 and 2.6; its attention is sparse, ours is full, over a grid that is
-small). Guidance of logits: Gafni et al., "Make-A-Scene", ECCV 2022, section 3.4, after Ho & Salimans, 2022.
+Papers: Ramesh et al., "Zero-shot text-to-image generation", ICML 2021, sections 2.2 and 2.6. Its attention is sparse; over a grid as small as ours it
+is full. Guidance of logits: Gafni et al., "Make-A-Scene", ECCV 2022, section 3.4, after Ho & Salimans, 2022.
 """
 
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ class Losses(NamedTuple):
 
 
 class Dalle(nn.Module, HubModel, coders=config_coders(DalleConfig)):
-    """Captions (batch, text_length) int64 with an `attention_mask` bool, True at words and then False, and codes (batch, grid_size, grid_size) int64."""
+    """The transformer. Captions are (batch, text_length) int64 with an `attention_mask` bool, True at words and then False; codes are
+    (batch, grid_size, grid_size) int64."""
 
     def __init__(self, config: DalleConfig):
         super().__init__()

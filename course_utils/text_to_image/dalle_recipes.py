@@ -211,8 +211,8 @@ DALLE_SCENES = Recipe(
     sample=lambda model, count, generator: drawn(model, prompts("test", count).texts, generator)[:, 0],
     minutes=60,
     about="Captions and 8x8 codes as one sequence of 116 tokens. Drawn with guidance 2 from the likeliest codes that hold 0.95; of eight pictures "
-    "for each prompt `clip-scenes` chooses one. `first_attributes` and `first_all_right` are without that choice, `unseen_pairs_right` is of captions "
-    "that name a pair of shape and colour that training never shows.",
+    "for each prompt `clip-scenes` chooses one. `first_attributes` and `first_all_right` are without that choice, `unseen_pairs_right` is of "
+    "captions that name a pair of shape and colour that training never shows.",
 )
 
 DALLE_RECIPES: tuple[Recipe, ...] = (DALLE_SCENES,)
