@@ -389,6 +389,7 @@ if runtime.scale_name() != "smoke":
 #
 # Write what you want to see. The model knows the words of its captions: sizes (small, large), colours (red, orange, yellow, green, cyan, blue, pink, black), shapes (circle, square, triangle, star, heart, cross), the four corners, six backgrounds (cream, gray, sand, mint, lavender, sky), *above*, *below*, *left of*, *right of*, *only*, *exactly* and the numbers up to four.
 # A text counts when you press Enter. (Without widgets: the figure below shows some.)
+# The same from the command line: `course sample t2i-scenes --prompt "a red circle at the top left" --negative "the background is sand" -n 9 --out sheet.png`.
 
 
 # %%
