@@ -163,7 +163,7 @@ def prediction_of_a_network(weight: Tensor, noisy: Tensor, timesteps: Tensor, co
 # $$ \tilde v = v_\theta(z_t, t, \varnothing) + s\, \big( v_\theta(z_t, t, c) - v_\theta(z_t, t, \varnothing) \big) $$
 #
 # - $c = \tau(y)$: the context of the prompt, $\varnothing = \tau(\text{""})$: that of the empty one; one for all pictures, so it comes with a batch of one,
-# - $s$: the **guidance scale**: 0 ignores the text, 1 is the network as it is. In the programs that people use it stands at 7.5 unless they change it.
+# - $s$: the **guidance scale**: 0 ignores the text, 1 is the network as it is. The library diffusers draws with 7.5 unless one asks for another.
 #
 # Ask the network *once*, about twice the batch: one call of twice the size is quicker than two calls.
 #
@@ -752,7 +752,7 @@ plots.table(counted, caption="As the judge reads them, in shares; no caption say
 # %% [markdown]
 # ## Break it: a plateau
 #
-# A true story of this course: a network learned in no time *where* objects belong, and never *which colour is whose*. There was no error in its code. The embeddings of its words had been drawn 50 times larger than the embeddings of their positions. Add the two, and the sum is nearly the word alone: the "red" in the third place and the "red" in the ninth are one and the same vector, to the attention as to everything after it.
+# A true story of this course: a network learned *where* objects belong, and never *which colour is whose*. There was no error in its code. The embeddings of its words had been drawn 50 times larger than the embeddings of their positions. Add the two, and the sum is nearly the word alone: the "red" in the third place and the "red" in the ninth are one and the same vector, to the attention as to everything after it.
 # Whose colour it is stands only in the positions. In the experiment one number differs:
 
 # %%
