@@ -2,6 +2,8 @@
 
     python setup_environment.py lab              what `make lab` does
     python setup_environment.py install test     the environment with an extra of pyproject.toml added
+    python setup_environment.py work             the environment, and the notebooks in work/: for editors that open these
+    python setup_environment.py colab            no environment: into the running Python what it lacks
     python setup_environment.py lock             write requirements.lock from what `.venv` holds
 
 A torch that is already there and fits is kept: one in `.venv`, or one of the Python that runs this file (conda's,
@@ -17,6 +19,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -33,6 +36,11 @@ PYPROJECT = ROOT / "pyproject.toml"
 TORCH_BUILDS = "https://download.pytorch.org/whl"  # has a folder for each kind of build: cpu, cu130, ...
 # What a torch brings along: not held to the lock where another torch than the lock's is kept.
 TORCH_FAMILY = re.compile(r"(torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==")
+KEPT_ON_COLAB = {
+    *("torch", "torchvision", "numpy"),
+    *("ipykernel", "ipython", "ipywidgets", "jupyter-client", "jupyterlab", "jupytext"),
+    *("nbclient", "nbformat", "traitlets"),
+}
 GIGABYTE = 10**9
 
 
@@ -253,6 +261,36 @@ def install(extras: "list[str]") -> None:
     say(f"The environment is ready ({time.monotonic() - started:.0f} s)")
 
 
+# --- a Python that is there already: Colab's ---------------------------------------------------------------------------
+
+
+def colab() -> None:
+    """Install into the Python that runs this file what the course needs and it lacks.
+
+    What a running notebook has loaded stays at its version: torch, which belongs to the machine's driver, NumPy, and
+    all that makes notebooks, which belongs to Colab's pages.
+    """
+    import tomllib  # not in the Pythons that are told that they are too old
+    from importlib import metadata
+
+    installed = {re.sub(r"[-_.]+", "-", found.name).lower(): found.version for found in metadata.distributions()}
+    if not torch_fits(installed.get("torch", "0")):
+        raise Problem(
+            f"The torch {installed.get('torch', '(none)')} of this Python does not fit the course: {PYPROJECT}"
+        )
+    wanted = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {line: re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line).group()).lower() for line in wanted}
+    lacking = [line for line, name in names.items() if name not in KEPT_ON_COLAB]
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "kept.txt")
+        kept = [f"{name}=={installed[name]}" for name in sorted(KEPT_ON_COLAB & set(installed))]
+        constraints.write_text("\n".join(kept), encoding="utf-8")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        if subprocess.run([*command, "-c", str(constraints), *lacking]).returncode != 0:
+            raise Problem("pip could not install what the course needs: its reason stands above.")
+    say("The course is ready")
+
+
 # --- what the Makefile calls ------------------------------------------------------------------------------------------
 
 
@@ -275,14 +313,20 @@ def copy_notebooks(source: Path, target: Path) -> "tuple[int, int]":
     return copied, stayed
 
 
-def lab(port: int, browser: bool) -> None:
-    """Environment, notebooks, JupyterLab in `work/`. Does not return: this process becomes JupyterLab."""
-    check_port(port)
+def prepare_work() -> Path:
+    """The environment, and in `work/` a copy of every notebook that is not there yet."""
     install([])
     work = ROOT / "work"
     work.mkdir(exist_ok=True)
     copied, stayed = copy_notebooks(ROOT / "notebooks", work)
     say(f"{copied} new notebook{'' if copied == 1 else 's'} copied to {work}, {stayed} of yours left as they are")
+    return work
+
+
+def lab(port: int, browser: bool) -> None:
+    """Environment, notebooks, JupyterLab in `work/`. Does not return: this process becomes JupyterLab."""
+    check_port(port)
+    work = prepare_work()
     say("JupyterLab prints its address below; Ctrl-C here stops it")
     command = [str(PYTHON), "-m", "jupyterlab", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={work}", "--log-level=WARN"]
@@ -341,6 +385,8 @@ def carry_out(arguments: "list[str] | None") -> int:
     lab_parser.add_argument("--browser", choices=("yes", "no"), default="yes")
     install_parser = commands.add_parser("install", help="the environment alone")
     install_parser.add_argument("extras", nargs="*", metavar="extra")
+    commands.add_parser("work", help="environment and notebooks, for an editor that opens these")
+    commands.add_parser("colab", help="into the running Python what it lacks")
     commands.add_parser("lock", help="write requirements.lock")
     chosen = parser.parse_args(arguments)
     if chosen.command == "lab":
@@ -348,7 +394,7 @@ def carry_out(arguments: "list[str] | None") -> int:
     elif chosen.command == "install":
         install(chosen.extras)
     else:
-        lock()
+        {"work": prepare_work, "colab": colab, "lock": lock}[chosen.command]()
     return 0
 
 

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import time
 import urllib.request
 from collections import namedtuple
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import psutil
 import pytest
@@ -236,6 +237,56 @@ def test_a_torchvision_that_does_not_go_with_the_kept_torch_is_taken_out(course,
     assert course.main(["install"]) == 0
     assert [command[3:] for command in commands] == [["uninstall", "--quiet", "--yes", "torchvision"]]
     assert "No torchvision for torch 2.13.0+cpu" in capsys.readouterr().out
+
+
+# --- Colab and Codespaces ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("torch", ["2.9.0+cu126", "2.1.0"])
+def test_colab_keeps_its_torch_and_what_makes_its_notebooks(course, monkeypatch, capsys, torch):
+    there = {
+        "torch": torch,
+        "torchvision": "0.24.0+cu126",
+        "numpy": "2.0.2",
+        "IPython": "7.34.0",
+        "ipykernel": "6.17.1",
+        "tqdm": "4.67",
+    }
+    distributions = [SimpleNamespace(name=name, version=version) for name, version in there.items()]
+    monkeypatch.setattr("importlib.metadata.distributions", lambda: distributions)
+    asked = []
+
+    def run(command: list[str]) -> SimpleNamespace:
+        kept = Path(command[command.index("-c") + 1]).read_text(encoding="utf-8").split()
+        asked.append((command, kept))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(course.subprocess, "run", run)
+    if torch == "2.1.0":
+        assert course.main(["colab"]) == 1 and not asked
+        assert "torch 2.1.0" in one_line(capsys)
+        return
+    assert course.main(["colab"]) == 0
+    ((command, kept),) = asked
+    assert command[0] == sys.executable and "--upgrade" not in command
+    assert kept == [
+        "ipykernel==6.17.1",
+        "ipython==7.34.0",
+        "numpy==2.0.2",
+        f"torch=={torch}",
+        "torchvision==0.24.0+cu126",
+    ]
+    lacking = " ".join(command[command.index("-c") + 2 :])
+    assert "faiss-cpu>=" in lacking and "datasets>=" in lacking and "tqdm>=" in lacking
+    assert not re.search(r"\b(torch|torchvision|numpy|jupyterlab|ipython|ipykernel)>", lacking)
+
+
+def test_a_codespace_makes_environment_and_work(course):
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    python, script, *words = container["postCreateCommand"].split()
+    assert (python, script) == ("python3", "setup_environment.py")
+    assert course.main(words) == 0
+    assert course.asked and (course.ROOT / "work" / "01_tiny" / "01_first.ipynb").exists()
 
 
 # --- the student's copies ---------------------------------------------------------------------------------------------

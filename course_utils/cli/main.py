@@ -49,7 +49,14 @@ def train(name: Name, scale: Scale | None = None, minutes: float | None = None, 
     return trained.train(name, minutes, seed)
 
 
-def sample(name: Name, num: int = 32, seed: int = 0, output: Path | None = None) -> int:
+def sample(
+    name: Name,
+    num: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 32,
+    seed: int = 0,
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["--out"])] = None,
+    prompt: str | None = None,
+    negative: str = "",
+) -> int:
     """Draw pictures from a trained model and write them as one PNG sheet.
 
     Args:
@@ -57,10 +64,12 @@ def sample(name: Name, num: int = 32, seed: int = 0, output: Path | None = None)
         num: pictures to draw.
         seed: of the random draws: the same seed gives the same pictures.
         output: file to write; NAME.png in this folder unless given.
+        prompt: what the pictures shall show, as in "a red circle at the top left"; for models that draw to a text.
+        negative: what they shall not show.
     """
     from course_utils.cli import trained
 
-    return trained.sample(name, num, seed, output)
+    return trained.sample(name, num, seed, output, prompt, negative)
 
 
 def evaluate(name: Name, quick: bool = False, as_json: Json = False) -> int:
@@ -123,7 +132,7 @@ def experiment(
 
 
 def check(notebook: OptionalName = None, as_json: Json = False) -> int:
-    """Say which exercises of a notebook in work/ hold; without a name, how far each notebook is.
+    """Say which exercises of a notebook in work/ hold; without a name, how far you are in each, and your points so far.
 
     Args:
         notebook: name or file, as in 02_vae.
@@ -131,6 +140,29 @@ def check(notebook: OptionalName = None, as_json: Json = False) -> int:
     from course_utils.cli import progress
 
     return progress.check(notebook, as_json)
+
+
+def reset(notebook: Name) -> int:
+    """Put a fresh copy of a notebook into work/; the old one is kept beside it.
+
+    Args:
+        notebook: name or file, as in 02_vae.
+    """
+    from course_utils.cli import progress
+
+    return progress.reset(notebook)
+
+
+def submit(chapters: Names = (), out: Path = Path("submission.zip")) -> int:
+    """Look through the notebooks in work/, say what is missing in them, and pack them into one file to hand in.
+
+    Args:
+        chapters: to hand in, as in 02_gans; those that you began unless given.
+        out: file to write.
+    """
+    from course_utils.cli import submission
+
+    return submission.submit(chapters, out)
 
 
 def notebooks(
@@ -226,6 +258,8 @@ COMMANDS = {
     "search": search,
     "experiment": experiment,
     "check": check,
+    "reset": reset,
+    "submit": submit,
     "notebooks": notebooks,
     "release": release,
     "collect": collect,

@@ -17,7 +17,7 @@ from course_utils.cli.names import Failure, UsageError, nearest
 from course_utils.cli.notebooks import pairs
 
 FILES = ("LICENSE", "Makefile", "environment.yml", "pyproject.toml", "requirements.lock", "setup_environment.py")
-FOLDERS = ("course_utils", "data", "docs")
+FOLDERS = (".devcontainer", "course_utils", "data", "docs")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "cache", ".*", "teaching.md", "hidden_seeds.json")
 FOR_INSTRUCTORS = ("How to teach with it", "How to add a chapter")
 SOLVED = re.compile(r"The solved notebooks are in `solutions/`, the code behind\s+them in")

@@ -1,30 +1,39 @@
-"""`course check`: which exercises of a student's notebook hold, and how far the whole course is."""
+"""`course check` and `course reset`: which exercises of a student's notebooks hold, and a fresh copy of one of them."""
 
+import os
+import shutil
 from pathlib import Path
 
 from course_utils import runtime
 from course_utils.cli import output
 from course_utils.cli.names import Failure, nearest
 
-
-def _notebooks(work: Path) -> dict[str, Path]:
-    return {f"{path.parent.name}/{path.stem}": path for path in sorted(work.glob("[0-9][0-9]_*/*.ipynb"))}
+KEPT = ".old-"  # 02_vae.old-1.ipynb is what `course reset` kept of 02_vae.ipynb
 
 
-def find(name: str, work: Path) -> Path:
+def _notebooks(folder: Path) -> dict[str, Path]:
+    paths = [path for path in sorted(folder.glob("[0-9][0-9]_*/*.ipynb")) if KEPT not in path.name]
+    return {f"{path.parent.name}/{path.stem}": path for path in paths}
+
+
+def find(name: str, folder: Path) -> Path:
     """The notebook file that `name` means: a file, `01_autoencoders/02_vae`, or `02_vae`.
 
     Raises:
-        UsageError: if there is none, with the nearest match.
+        UsageError: if `folder` (work/ or notebooks/) has none, with the nearest match.
     """
     if Path(name).suffix == ".ipynb" and Path(name).is_file():
         return Path(name)
-    there = _notebooks(work)
+    return _named(name, folder)
+
+
+def _named(name: str, folder: Path) -> Path:
+    there = _notebooks(folder)
     wanted = "/".join(Path(name.removesuffix(".ipynb")).parts[-2:])
     short = {key.split("/")[1]: key for key in there}
     key = wanted if wanted in there else short.get(wanted)
     if key is None:
-        near = nearest(wanted, there if "/" in wanted else short, "notebook in work/")
+        near = nearest(wanted, there if "/" in wanted else short, f"notebook in {folder.name}/")
         key = short.get(near, near)
     return there[key]
 
@@ -52,15 +61,49 @@ def check(name: str | None, as_json: bool, work: Path | None = None) -> int:
         return 0 if all(result.held for result in results) else 1
     rows = []
     for key, path in _notebooks(work).items():
-        results = run_notebook_checks(path)
+        try:
+            results, problem = run_notebook_checks(path), {}
+        except ValueError as error:  # one file that is no notebook does not hide the others
+            results, problem = [], {"problem": str(error)}
         rows.append(
             {
                 "notebook": key,
                 "exercises": len(results),
-                "hold": sum(bool(result.held) for result in results),
+                "hold": [result.exercise for result in results if result.held],
+                "open": [result.exercise for result in results if not result.held],
                 "points": sum(result.points for result in results if result.held),
                 "of": sum(result.points for result in results),
+                **problem,
             }
         )
     output.show(rows, "Exercises", as_json)
+    if not as_json:
+        points, of = (output.number(sum(row[column] for row in rows)) for column in ("points", "of"))
+        print(f"{points} of {of} points so far; `course check NOTEBOOK` says what is wrong with an exercise")
+    return 0
+
+
+def reset(name: str, root: Path | None = None) -> int:
+    """The sub-command: put the released notebook into work/ again; what was there is renamed, and never lost.
+
+    Raises:
+        UsageError: for an unknown notebook.
+    """
+    root = root or runtime.repository()
+    released = _named(name, root / "notebooks")
+    copy = root / "work" / released.relative_to(root / "notebooks")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if copy.exists() and copy.read_bytes() == released.read_bytes():
+        print(f"{copy} is as it was handed out: nothing to reset")
+        return 0
+    fresh = copy.with_name(f".{copy.name}.part")
+    shutil.copyfile(released, fresh)
+    if copy.exists():
+        number = 1
+        while (kept := copy.with_name(f"{copy.stem}{KEPT}{number}.ipynb")).exists():
+            number += 1
+        os.rename(copy, kept)
+        print(f"yours is kept as {kept}")
+    os.replace(fresh, copy)
+    print(f"{copy} is a fresh copy; if it is open in JupyterLab, close it and open it again")
     return 0

@@ -102,5 +102,8 @@ def picture(path: Path | None = None, side: int = 20) -> Path:
 
 
 if __name__ == "__main__":
+    from course_utils.cli import papers
+
+    print(f"docs/papers.md: {'written anew' if papers.update() else 'is up to date'}")
     print(f"drawn: {picture().relative_to(runtime.repository())}")
     print("README.md: course map written anew" if update() else "README.md: course map is up to date")

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".svg"}
 FORBIDDEN = ("BEGIN SOLUTION", "END SOLUTION", "HIDDEN TESTS", "MARK SCHEME", "hidden=True")
+COLAB = """\
+# On Colab this fetches the course and installs what is missing there; Colab's torch stays. Elsewhere it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    !test -d /content/course || git clone --quiet --depth 1 {address} /content/course
+    !{{sys.executable}} /content/course/setup_environment.py colab
+    sys.path.insert(0, "/content/course")"""
 REGION = re.compile(r"BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME).*?\n(.*?)[^\n]*END \1", re.DOTALL)
 
 
@@ -122,7 +131,7 @@ def generate(known: list[Pair]) -> dict[str, bytes]:
             _generate(chapter.name, course)
             released = course / "notebooks" / chapter.name
             for pair in own:
-                _finish(released / pair.notebook.name)
+                _finish(released / pair.notebook.name, pair.name)
                 content = (released / pair.notebook.name).read_text(encoding="utf-8")
                 problems += [
                     f"{pair.name} would give away {leak}" for leak in leaks(read_notebook(pair.notebook), content)
@@ -141,9 +150,33 @@ def _without_test_marks(notebook: "NotebookNode") -> "NotebookNode":
     return notebook
 
 
-def _finish(path: Path) -> None:
+def address() -> str:
+    """Where the course lies, such as https://github.com/OWNER/NAME: said once, in pyproject.toml."""
+    project = tomllib.loads((runtime.repository() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project["urls"]["Repository"].removesuffix("/").removesuffix(".git")
+
+
+def _open_elsewhere(notebook: "NotebookNode", name: str) -> None:
+    """Links to Colab and Codespaces under the title, and after it the cell that sets Colab up.
+
+    Only the student version has them: the solved one, with its stored outputs, stays as it is.
+    """
+    from nbformat.v4 import new_code_cell
+
+    where = address()
+    colab = f"{where.replace('https://github.com', 'https://colab.research.google.com/github')}/blob/main/notebooks/{name}.ipynb"
+    codespace = where.replace("https://github.com", "https://codespaces.new")
+    title, newline, rest = notebook.cells[0].source.partition("\n")
+    # text, and no pictures of badges: these would be fetched, and be missing without a network
+    links = f"[Open in Colab]({colab}) · [Open in Codespaces]({codespace})"
+    notebook.cells[0].source = f"{title}\n\n{links}{newline}{rest}"
+    notebook.cells.insert(1, new_code_cell(COLAB.format(address=where), id="colab"))
+
+
+def _finish(path: Path, name: str) -> None:
     """Take the metadata that belong to the solution out of a released notebook, and write it in one fixed form."""
     notebook = read_notebook(path)
+    _open_elsewhere(notebook, name)
     for key in [key for key in notebook.metadata if key not in ("kernelspec", "language_info")]:
         del notebook.metadata[key]
     for cell in notebook.cells:

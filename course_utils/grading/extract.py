@@ -162,7 +162,7 @@ def _find(
     # prose may quote code
     code = [i for i, cell in enumerate(cells) if i not in used and (cell.kind != "markdown" or cell.name == slot.name)]
     defining = [i for i in code if slot.defines and names(i).issuperset(slot.defines)]
-    written = [i for i in defining if not _unwritten(slot, cells[i])]
+    written = [i for i in defining if not unwritten(slot, cells[i].source)]
     own = [i for i in written if i in named]
     if len(named) > 1:
         notes.append(f"the cell {slot.name} is there {len(named)} times: the last that is written counts")
@@ -174,9 +174,10 @@ def _find(
     return index
 
 
-def _unwritten(slot: Slot, cell: Found) -> bool:
-    stub = "YOUR CODE HERE" in cell.source and "raise NotImplementedError" in cell.source
-    return stub or re.sub(r"\s", "", cell.source) == re.sub(r"\s", "", slot.stub)
+def unwritten(slot: Slot, source: str) -> bool:
+    """Whether the source of a slot's cell is still the question."""
+    stub = slot.is_code and "YOUR CODE HERE" in source and "raise NotImplementedError" in source
+    return stub or re.sub(r"\s", "", source) == re.sub(r"\s", "", slot.stub)
 
 
 def _order(book: Official, cells: Sequence[Found], found: Extract) -> None:

@@ -29,12 +29,12 @@ class PromptNetworkConfig:
     """Settings of a `PromptNetwork`.
 
     Attributes:
-        vocab_size: number of tokens.
+        vocab_size: number of tokens; the last ends a prompt, and fills it up.
         max_positions: tokens of a prompt, with what fills it up.
         text_width, text_depth, text_heads: of the encoder. The depth may be 0: then words do not look at one another.
         token_std, position_std: standard deviation of both embeddings at first.
-        channels: of the latents.
-        image_size: height and width of the latents.
+        channels: of the latents, or of pictures where there are none.
+        image_size: their height and width.
         patch_size, width, depth, num_heads: of the diffusion transformer.
     """
 
@@ -51,6 +51,10 @@ class PromptNetworkConfig:
     width: int = 128
     depth: int = 6
     num_heads: int = 4
+
+    @property
+    def end_token_id(self) -> int:
+        return self.vocab_size - 1
 
 
 class PromptEncoder(nn.Module):

@@ -29,7 +29,19 @@ def test_help_and_import_load_no_heavy_library() -> None:
 def test_help_names_every_sub_command(capsys: pytest.CaptureFixture) -> None:
     assert call("--help") == 0
     text = capsys.readouterr().out
-    for name in ("list", "train", "sample", "evaluate", "experiment", "check", "notebooks", "release", "doctor"):
+    for name in (
+        "list",
+        "train",
+        "sample",
+        "evaluate",
+        "experiment",
+        "check",
+        "reset",
+        "submit",
+        "notebooks",
+        "release",
+        "doctor",
+    ):
         assert f"• {name} " in text
 
 

@@ -1,6 +1,7 @@
 """The student version: no answer, no hidden test, no output; the same bytes each time; all or nothing is written."""
 
 import json
+import sys
 from pathlib import Path
 
 import nbformat
@@ -145,3 +146,48 @@ def test_without_nbgrader_one_line_says_what_to_do(course: Path, monkeypatch: py
     )
     with pytest.raises(Failure, match=r"package nbgrader.*pip install -e '\.\[grade\]'"):
         release.release(course / "solutions", course / "notebooks")
+
+
+def test_links_to_colab_and_codespaces_come_from_one_setting(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "address", lambda: "https://github.com/ada/engine")
+    solved = (course / "solutions" / "01_tiny" / "01_first.ipynb").read_bytes()
+    release.release(course / "solutions", course / "notebooks")
+    title, colab = released(course).cells[:2]
+    assert title.source == (
+        "# Tiny\n\n[Open in Colab](https://colab.research.google.com/github/ada/engine/blob/main/notebooks/01_tiny/01_first.ipynb)"
+        " · [Open in Codespaces](https://codespaces.new/ada/engine)"
+    )
+    assert "git clone --quiet --depth 1 https://github.com/ada/engine /content/course" in colab.source
+    assert (course / "solutions" / "01_tiny" / "01_first.ipynb").read_bytes() == solved
+
+
+def test_the_courses_own_address_is_said_in_pyproject_and_nowhere_else() -> None:
+    root = notebooks.runtime.repository()
+    assert release.address().startswith("https://github.com/") and release.address().count("/") == 4
+    for path in (*(root / "course_utils").rglob("*.py"), root / "README.md", root / "setup_environment.py"):
+        assert release.address() not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("on_colab", [False, True])
+def test_the_first_cell_fetches_the_course_on_colab_and_does_nothing_elsewhere(
+    on_colab: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    if on_colab:
+        monkeypatch.setitem(sys.modules, "google.colab", object())
+    monkeypatch.setattr(sys, "path", before := list(sys.path))
+    shell = InteractiveShell()
+    commands: list[str] = []
+    monkeypatch.setattr(shell, "system", lambda command: commands.append(shell.var_expand(command)))
+    path = notebooks.runtime.repository() / "notebooks" / "01_autoencoders" / "02_vae.ipynb"
+    cell = nbformat.read(path, as_version=4).cells[1]
+    assert cell.id == "colab"
+    shell.run_cell(cell.source).raise_error()
+    if on_colab:
+        clone, install = commands
+        assert clone.endswith(f"{release.address()} /content/course")
+        assert install == f"{sys.executable} /content/course/setup_environment.py colab"
+        assert sys.path[0] == "/content/course"
+    else:
+        assert commands == [] and sys.path == before

@@ -94,3 +94,28 @@ def test_clip_prefers_the_text_of_a_picture():
         clip_score(render(asked.records), texts) for texts in (asked.texts, asked.texts[1:] + asked.texts[:1])
     )
     assert (own > other).double().mean() > 0.9 and own.abs().max() <= 1.001
+
+
+def test_drawn_characters_are_read_by_their_names():
+    recipe = recipes.T2I_GLYPHS
+    torch.manual_seed(0)
+    network = recipe.model().to(runtime.device()).eval()
+    measured, chance, ceiling = recipe.metrics(network, FEW), recipe.chance(60), recipe.ceiling(60)
+    assert set(recipe.targets) <= set(measured) == set(chance) == set(ceiling)
+    assert not recipe.targets["recall_at_10"].met(chance["recall_at_10"]) and ceiling["recall_at_10"] > 0.7
+    first, again = (recipe.sample(network, 3, runtime.generator(4)) for _ in range(2))
+    assert first.shape == (3, 1, 32, 32) and first.equal(again) and first.abs().max() <= 1
+
+
+def test_characters_learn_from_pictures_and_names(monkeypatch):
+    recipe = recipes.T2I_GLYPHS
+    network, seen = recipe.model(), []
+    monkeypatch.setattr(
+        network,
+        "forward",
+        lambda noisy, timesteps, ids: seen.append(ids) or torch.zeros_like(noisy, requires_grad=True),
+    )
+    batch = next(iter(recipe.loader()))
+    recipe.players(network).objective(batch)
+    own = (seen[0] == batch["input_ids"][:, 0]).all(1)
+    assert (own | (seen[0] == network.config.end_token_id).all(1)).all() and own.double().mean() > 0.6
