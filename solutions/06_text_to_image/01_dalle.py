@@ -254,7 +254,7 @@ history = training.cached(
     lambda: training.fit(drawing(model), loader(single, 32), scale(smoke=3, cpu=900, gpu=20_000), schedule="cosine"),
     model, uses=(drawing, joint_sequence, joint_loss),  # kept, and trained anew if one of these changes
 )  # fmt: skip
-plots.show(plots.curves(history), alt="The weighted loss of your model against steps of training: it falls quickly, then slowly.")
+plots.show(plots.curves({"loss": history["loss"]}, ylabel="nats, weighted", smooth=20), alt="The weighted loss of your model against steps of training: it falls quickly, then slowly.")
 
 # %% [markdown]
 # ## Exercise 3 · A code is drawn · *15 minutes, medium, core*
