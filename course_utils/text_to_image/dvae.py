@@ -110,7 +110,7 @@ class DiscreteEncoder(nn.Module):
     @classmethod
     def from_hub(cls, source: str | Path) -> Self:
         """A published encoder, in evaluation mode: `DiscreteEncoder.from_hub("facebook/flava-image-codebook")`. As for `DiscreteVAE.from_hub`."""
-        weights = _own_names(read_weights(source), source)
+        weights = _own_names(source)
         encoder = cls(_config(weights))
         load_weights(encoder, weights, source)
         return encoder.eval()
@@ -192,7 +192,7 @@ class DiscreteVAE(nn.Module, HubModel, coders=config_coders(DiscreteVAEConfig)):
         Raises:
             FileNotFoundError, OfflineError, WeightsError: as `hub.read_weights`; WeightsError also for another network.
         """
-        parts = [_own_names(read_weights(source), source) for source in (encoder, decoder)]
+        parts = [_own_names(source) for source in (encoder, decoder)]
         model = cls(_config(*parts))
         for module, weights, source in zip((model.encoder, model.decoder), parts, (encoder, decoder), strict=True):
             load_weights(module, weights, source)
@@ -226,7 +226,12 @@ RENAMED = (
 )
 
 
-def _own_names(weights: dict[str, Tensor], source: str | Path) -> dict[str, Tensor]:
+def _own_names(source: str | Path) -> dict[str, Tensor]:
+    """The weights of a part under our names."""
+    try:
+        weights = read_weights(source)
+    except FileNotFoundError:  # an older repository
+        weights = read_weights(source, "pytorch_model.bin")
     named = {name: tensor.float() for name, tensor in renamed(weights, RENAMED).items()}
     for name in ("input.weight", "output.weight"):
         if name not in named or named[name].ndim != 4:

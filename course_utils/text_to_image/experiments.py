@@ -22,6 +22,7 @@ from course_utils.diffusion.dit import DiT, DiTConfig
 from course_utils.diffusion.latent_recipes import autoencoder
 from course_utils.diffusion.score import RectifiedFlow
 from course_utils.text_to_image import recipes
+from course_utils.text_to_image.dalle_experiments import DALLE_EXPERIMENTS
 from course_utils.text_to_image.network import PromptEncoder, PromptNetworkConfig
 from course_utils.text_to_image.prompts import clip_score, match, prompts, read, told_truly, verdicts
 from course_utils.text_to_image.recipes import T2I_SCENES, drawn
@@ -514,5 +515,6 @@ BAD_START = Experiment(
 )
 
 EXPERIMENTS: tuple[Experiment, ...] = (
+    *DALLE_EXPERIMENTS,
     GUIDANCE_STUDY, STEPS_STUDY, NEGATIVE_PROMPT, MANY_THINGS, UNSAID, TEXT_ENCODER, IMPROVEMENTS, BAD_START,
 )  # fmt: skip

@@ -12,7 +12,8 @@ from course_utils.text_to_image.network import PromptEncoder
 from course_utils.text_to_image.stable_diffusion import CLIPPromptEncoder
 from course_utils.training.experiment import VERDICTS
 
-ALL = pytest.mark.parametrize("experiment", experiments.EXPERIMENTS, ids=[one.name for one in experiments.EXPERIMENTS])
+OWN = [one for one in experiments.EXPERIMENTS if one.notebook == experiments.NOTEBOOK]
+ALL = pytest.mark.parametrize("experiment", OWN, ids=[one.name for one in OWN])
 
 
 def rows(experiment, numbers) -> list[dict]:
