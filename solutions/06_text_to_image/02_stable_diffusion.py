@@ -361,7 +361,7 @@ runtime.seed_everything(1)
 model = PromptNetwork(small)
 history = training.cached(
     "02_stable_diffusion/one-object",
-    lambda: training.fit(drawing_to_prompts(model), loader(one_object, 64, seed=1), scale(smoke=3, cpu=800, gpu=8_000), schedule="cosine"),
+    lambda: training.fit(drawing_to_prompts(model), loader(one_object, 64, seed=1), scale(smoke=3, cpu=1200, gpu=8_000), schedule="cosine"),
     model, uses=(drawing_to_prompts, caption_dropout),
 )  # fmt: skip
 plots.show(plots.curves({"loss": history["loss"]}, smooth=25), alt="The loss over the steps: it falls steeply at first, then slowly.")
