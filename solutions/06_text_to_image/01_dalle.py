@@ -481,7 +481,7 @@ print(f"{verdict.verdict}: {verdict.why}")
 # %% [markdown]
 # ## Break it: a prompt longer than any that was seen
 #
-# A causal transformer with learned positions knows words only at positions where it has met them. Put "there is there is there is ..." in front of a simple prompt: it says nothing, but it moves the words that count to places where such words never stood. And beyond 52 positions there is nothing: what does not fit is cut off, and what is cut off is the *end*, where the object is named.
+# A transformer with learned positions knows a word where it has met it. Put "there is there is there is ..." in front of a simple prompt: it says nothing, but no caption of the training begins like that, and the words that count come to stand where they seldom or never stood. And beyond 52 positions there is nothing: what does not fit is cut off, and what is cut off is the *end*, where the object is named.
 
 # %%
 simple = "a red circle is at the top left"
