@@ -16,14 +16,14 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 100 minutes of work, 50 of them exercises; the code runs in about 8 minutes on a laptop's CPU |
+# | **Time** | 95 minutes of work, 45 of them exercises; the code runs in about 8 minutes on a laptop's CPU |
 # | **You need** | causal transformers and the KV cache (05_clip/01_transformers); codes of pictures (01_autoencoders/03_vqvae); for reranking, what CLIP is (05_clip/02_clip) |
 # | **Builds on** | nothing that you wrote before |
 # | **Code** | `course_utils/text_to_image/dalle.py`, `dvae.py`, `dalle_recipes.py`, `prompts.py` |
 # | **Papers** | Ramesh et al., *Zero-shot text-to-image generation* (DALL-E), ICML 2021 · Gafni et al., *Make-A-Scene*, ECCV 2022 (guidance of logits) · Holtzman et al., *The curious case of neural text degeneration*, ICLR 2020 (top-p) · Ghosh et al., *GenEval*, NeurIPS 2023 (how to count what is right) |
 #
 # A transformer that has read many texts goes on with any text that you begin. If a picture is a text too, written in a language of little picture pieces, then the same transformer can go on from a caption into the picture that it describes.
-# Below, four prompts and what the course's small DALL-E draws to each, the best of four by CLIP on the left. None of the scenes behind them was in its training. By the end you will have written the sequence that it reads, the loss that taught it, the draw of each piece, and the choice.
+# Below, four prompts and what the course's small DALL-E draws to each, the best of four by CLIP on the left. By the end you will have written the sequence that it reads, the loss that taught it, the draw of each piece, and the choice.
 
 # %%
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ wanted = [
     "There is a pink heart.",
 ]
 candidates = dalle_recipes.by_clip(dalle_recipes.drawn(reference, wanted, runtime.generator(0), 4), wanted)
-plots.show(plots.image_grid(candidates.flatten(0, 1), columns=4, zoom=3), alt="Four rows of four drawn pictures, a row for each prompt: a red circle at the top left, a blue star and a yellow heart, a black cross and a cyan triangle, a pink heart.")
+plots.show(plots.image_grid(candidates.flatten(0, 1), columns=4, zoom=3), alt="Four rows of four drawn pictures, a row for each of the prompts that are printed below.")
 print("\n".join(f"row {number}: {text}" for number, text in enumerate(wanted, 1)))
 
 # %% [markdown]
@@ -81,7 +81,7 @@ print("\n".join(f"row {number}: {text}" for number, text in enumerate(wanted, 1)
 # %%
 few = records("test", range(6))
 grids = encoded(autoencoder, render(few))[0]  # (6, 8, 8)
-plots.show(plots.image_grid(torch.cat([render(few), decoded(autoencoder, grids)]), columns=6, zoom=3), alt="Six scenes, and below each the same scene after it went through 64 codes: hardly a difference can be seen.")
+plots.show(plots.image_grid(torch.cat([render(few), decoded(autoencoder, grids)]), columns=6, zoom=3), alt="Six scenes, and below each the same scene after it went through 64 codes.")
 print(grids[0])
 
 # %% [markdown]
@@ -185,7 +185,7 @@ check.joint_loss(joint_loss, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# How sure is the reference of each code? The codes' losses of six held-out scenes with their captions, place by place, and the same with the captions of the *next* scene. What the text says, and the codes before do not tell, is where the two differ:
+# How sure is the reference of each code? The codes' losses of six held-out scenes with their captions, place by place, and the same with the captions of the *next* scene. The two differ where the text says what the codes before do not tell:
 
 # %%
 asked = prompts.prompts("test", scale(smoke=16, cpu=200, gpu=200))
@@ -204,7 +204,7 @@ def code_losses(model: Dalle, texts: Sequence[str], codes: Tensor) -> Tensor:
 right, wrong = code_losses(reference, asked.texts, codes), code_losses(reference, asked.texts[1:] + asked.texts[:1], codes)
 light = 2 * torch.cat([right[:6], wrong[:6]])[:, None].clamp(max=8) / 8 - 1  # as brightness, up to 8 nats
 shown = F.interpolate(light.expand(-1, 3, -1, -1), scale_factor=4, mode="nearest")
-plots.show(plots.image_grid(torch.cat([pictures[:6], shown]), columns=6, zoom=3), alt="Six scenes, below each the loss of its codes with its own caption, mostly dark, and below that with another caption: bright where objects begin.")
+plots.show(plots.image_grid(torch.cat([pictures[:6], shown]), columns=6, zoom=3), alt="Six scenes, below each the loss of its 64 codes as brightness, with its own caption, and below that with another caption.")
 print(f"{len(codes)} scenes: {right.mean():.2f} nats a code with their own captions, {wrong.mean():.2f} with others; codes drawn blindly from 512 would cost {torch.tensor(512.0).log():.2f}")
 
 # %% [markdown]
@@ -254,7 +254,7 @@ history = training.cached(
     lambda: training.fit(drawing(model), loader(single, 32), scale(smoke=3, cpu=900, gpu=20_000), schedule="cosine"),
     model, uses=(drawing, joint_sequence, joint_loss),  # kept, and trained anew if one of these changes
 )  # fmt: skip
-plots.show(plots.curves({"loss": history["loss"]}, ylabel="nats, weighted", smooth=20), alt="The weighted loss of your model against steps of training: it falls quickly, then slowly.")
+plots.show(plots.curves({"loss": history["loss"]}, ylabel="nats, weighted", smooth=20), alt="The weighted loss of your model against steps of training.")
 
 # %% [markdown]
 # ## Exercise 3 · A code is drawn · *15 minutes, medium, core*
@@ -331,7 +331,7 @@ def draw(
 one_object = prompts.prompts("test", scale(smoke=8, cpu=200, gpu=1000), objects=1)
 drawn = draw(model, one_object.texts, runtime.generator(1))
 found, chance = prompts.match(drawn, one_object), prompts.match(render(one_object.records).roll(1, 0), one_object)
-plots.show(plots.image_grid(torch.cat([drawn[:8], render(one_object.records)[:8]]), columns=8, zoom=3), alt="Eight pictures that your model drew to captions of held-out scenes, and below them those scenes.")
+plots.show(plots.image_grid(torch.cat([drawn[:8], render(one_object.records)[:8]]), columns=8, zoom=3), alt="Eight pictures that your model drew to captions of held-out scenes, and below each that scene.")
 print("\n".join(one_object.texts[:4]))
 plots.table([{"pictures": name} | {key: scores[key] for key in ("attributes", "position", "background", "all_right")} for name, scores in (("your model's", found), ("real ones of other prompts", chance))], caption=f"How far {len(drawn)} held-out prompts of one object are followed, read by the scene judge")
 if runtime.scale_name() != "smoke":
@@ -347,7 +347,7 @@ if runtime.scale_name() != "smoke":
 # %%
 prompt = "Three objects on a lavender background: a large orange star at the top left, a small green square at the top right and a large black cross at the bottom right."
 rows = torch.cat([draw(reference, [prompt] * 6, runtime.generator(2), guidance_scale=s) for s in (0.0, 1.0, 3.0)])
-plots.show(plots.image_grid(rows, columns=6, zoom=3), alt="Three rows of six pictures. With guidance 0 they are any scenes; with 1 most follow the prompt; with 3 as well, with less variety.")
+plots.show(plots.image_grid(rows, columns=6, zoom=3), alt="Three rows of six pictures to one prompt: with guidance 0, which takes no notice of it, with 1, and with 3.")
 print(prompt)
 
 # %% [markdown]
@@ -381,7 +381,7 @@ print("\n".join(asked.texts[:4]))
 # %% [markdown]
 # ## Exercise 4 · The best of n · *10 minutes, easy, core*
 #
-# A model that draws is right now and then; a model that *compares* may know when. For every caption the paper draws 512 pictures and lets CLIP choose (section 2.6). Both were trained on the same pairs, but to tell whether a picture fits is easier than to draw one that does.
+# A model that draws is right now and then; a model that *compares* may know when. For every caption the paper draws 512 pictures and lets CLIP choose (section 2.6). Both learned from pictures and their captions, but to tell whether a picture fits is easier than to draw one that does.
 #
 # For each text, sort its $n$ pictures by the cosine between picture and text, best first.
 #
@@ -417,7 +417,7 @@ many = torch.stack([draw(reference, four.texts, runtime.generator(seed), guidanc
 images = embed_pictures(clip, many.flatten(0, 1)).unflatten(0, many.shape[:2])
 order = rerank(images, embed_texts(clip, scene_ids(four.texts)))
 ordered = many[torch.arange(len(many))[:, None], order]
-plots.show(plots.image_grid(ordered[:3].flatten(0, 1), columns=8, zoom=3), alt="Three rows of eight pictures, each row to one prompt of four objects, sorted by CLIP from the best on the left to the worst.")
+plots.show(plots.image_grid(ordered[:3].flatten(0, 1), columns=8, zoom=3), alt="Three rows of eight pictures, each row to one prompt of four objects, in the order that CLIP gives them, the best on the left.")
 print("\n".join(four.texts[:3]))
 plots.table([{"picture": name} | {key: prompts.match(few, four)[key] for key in ("attributes", "position", "all_right")} for name, few in (("CLIP's best", ordered[:, 0]), ("the first drawn", many[:, 0]), ("CLIP's worst", ordered[:, -1]))], caption=f"{len(four.texts)} prompts of four objects, 8 pictures each, no guidance")
 
@@ -452,7 +452,7 @@ verdict = dalle_experiments.PROMPT.verdict(rows)
 print(f"The lecture's claim: {verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# **Guidance** buys agreement with the prompt and pays with variety: of what the prompt leaves open, less and less is left to chance.
+# **Guidance** is to buy agreement with the prompt, and may have to pay with variety: what the prompt leaves open is no longer left to chance. So two things are measured, how far prompts are followed, and how often two pictures of a prompt that names no background have different ones:
 
 # %%
 rows = training.results(dalle_experiments.GUIDANCE)
@@ -481,7 +481,7 @@ print(f"{verdict.verdict}: {verdict.why}")
 # %% [markdown]
 # ## Break it: a prompt longer than any that was seen
 #
-# A causal transformer with learned positions knows words only at positions where it has met them. Put "there is there is there is ..." in front of a simple prompt: it says nothing, but it moves the words that count to places where such words never stood. And beyond 52 positions there is nothing: what does not fit is cut off, and what is cut off is the *end*, where the object is named.
+# A transformer with learned positions knows a word where it has met it. Put "there is there is there is ..." in front of a simple prompt: it says nothing, but no caption of the training begins like that, and the words that count come to stand where they seldom or never stood. And beyond 52 positions there is nothing: what does not fit is cut off, and what is cut off is the *end*, where the object is named.
 
 # %%
 simple = "a red circle is at the top left"
@@ -507,7 +507,7 @@ verdict = dalle_experiments.BINDING.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# Here the model has an advantage over CLIP: it is asked about *each* code, also about those of the star, so it pays for every colour on a wrong object. CLIP is asked only which of the captions in the batch fits, and seldom meets one with the same words.
+# In this the model has an advantage over CLIP: it is asked about *each* code, those of the star too, so it pays for every colour on a wrong object. CLIP is asked only which of the captions in the batch fits, and seldom meets one with the same words.
 #
 # ## The real thing
 #
@@ -563,6 +563,6 @@ except OfflineError as error:
 # %% [markdown]
 # ## Further reading
 #
-# - Ramesh et al., 2021: section 2.1 and appendix A on the autoencoder, appendix B on the transformer's sparse attention, and on what it takes to train one in half precision.
+# - Ramesh et al., 2021: section 2.1 and appendix A on the autoencoder, appendix B on the transformer's sparse attention, section 2.4 on what it takes to train one in half precision.
 # - Yu et al., *Scaling autoregressive models for content-rich text-to-image generation* (Parti), TMLR 2022: the same idea with an encoder for the text and 20 billion parameters.
 # - Chang et al., *Muse: Text-to-image generation via masked generative transformers*, ICML 2023: the codes all at once, in a few rounds, in place of one after the other.
