@@ -400,7 +400,7 @@ def test_the_targets_do_what_they_say():
     assert "COURSE_SCALE=cpu" in make("test-full")
     assert "course train vae-glyphs" in make("train", "NAME=vae-glyphs")
     listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("lab", "test", "test-full", "notebooks", "release", "train", "bench", "lint"):
+    for target in ("lab", "test", "test-full", "notebooks", "release", "site", "train", "bench", "lint"):
         make(target)
         assert f"\n{target} " in f"\n{listed}"
 

@@ -49,7 +49,7 @@ def test_every_recipe_notebook_and_published_weight_stands_on_the_page(systems: 
     reading = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        if "def from_hub(" in path.read_text("utf-8")
+        if "    def from_hub(" in path.read_text("utf-8")
     }
     assert reading <= systems.keys(), "a module with from_hub needs a docstring with Paper: or Papers:"
 
