@@ -85,7 +85,7 @@ def test_a_wrong_answer_is_told_its_mistake_and_a_right_one_passes(notebook: Not
     [
         ("count", "[role=slider]", ["ArrowRight"]),
         ("level", "[role=slider]", ["ArrowLeft"]),
-        ("side", "select", ["ArrowDown"]),
+        ("side", "[role=slider]", ["ArrowRight"]),
         ("inverted", "input[type=checkbox]", ["Space"]),
         ("title", "input[type=text]", ["End", "b", "c", "d", "Enter"]),
     ],
@@ -133,6 +133,7 @@ def test_both_themes_are_readable(notebook: Notebook, theme: str) -> None:
     for what in (
         ".jp-MarkdownOutput p",
         ".jp-RenderedText pre",
+        ".jp-RenderedText pre span",
         ".jp-RenderedHTML summary",
         ".course-control-side label",
         ".widget-html small",
