@@ -225,7 +225,7 @@ def read_diffusers(
     kind = settings.get("_class_name")
     if kind not in kinds:
         raise WeightsError(f"{source} {subfolder} holds a {kind}, but expected was a {' or '.join(kinds)} of diffusers")
-    _check_settings(f"{kind} of {source}", settings, only)
+    check_settings(f"{kind} of {source}", settings, only)
     try:
         return settings, read_weights(source, f"{inside}diffusion_pytorch_model.safetensors")
     except FileNotFoundError:
@@ -233,7 +233,7 @@ def read_diffusers(
 
 
 def read_transformers(
-    source: str | Path, kind: str, only: Mapping[str, Any]
+    source: str | Path, kind: str, only: Mapping[str, Any], subfolder: str = ""
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and weights of a published model in the layout of transformers, from a folder or a hub id.
 
@@ -242,19 +242,21 @@ def read_transformers(
     Args:
         kind: its `model_type`.
         only: settings of which our model knows one value; where they are given, they must have it.
+        subfolder: that holds both files; "" for none.
 
     Raises:
         FileNotFoundError, OfflineError: as in `read_weights`.
         WeightsError: as in `read_weights`, and for a model of another kind or with other settings.
     """
-    settings = read_config(source)
+    inside = f"{subfolder}/" if subfolder else ""
+    settings = read_config(source, f"{inside}{CONFIG}")
     if settings.get("model_type") != kind:
         raise WeightsError(f"{source} holds a {settings.get('model_type')}, but expected was a {kind} of transformers")
-    _check_settings(f"{kind} of {source}", settings, only)
+    check_settings(f"{kind} of {source}", settings, only)
     try:
-        return settings, read_weights(source, WEIGHTS)
+        return settings, read_weights(source, f"{inside}{WEIGHTS}")
     except FileNotFoundError:
-        return settings, read_weights(source, "pytorch_model.bin")
+        return settings, read_weights(source, f"{inside}pytorch_model.bin")
 
 
 def find_file(source: str | Path, filename: str) -> Path:
@@ -276,8 +278,15 @@ def renamed(weights: Mapping[str, Tensor], patterns: Sequence[tuple[str, str]]) 
     return named
 
 
-def _check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, Any]) -> None:
-    """Refuse a published model whose settings, where they are given, differ from those in `only`."""
+def check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, Any]) -> None:
+    """Refuse a published model whose settings, where they are given, differ from those in `only`.
+
+    Args:
+        model: what it is called in the message.
+
+    Raises:
+        WeightsError: if one differs.
+    """
     odd = {name: settings[name] for name, value in only.items() if settings.get(name, value) != value}
     if odd:
         expected = {name: only[name] for name in odd}

@@ -263,3 +263,44 @@ def test_errors_of_the_hub_become_ours(monkeypatch, raised, expected, words):
 def test_a_name_that_is_neither_folder_nor_hub_id_says_so():
     with pytest.raises(FileNotFoundError, match="no file or folder on this machine"):
         hub.read_weights("data/checkpoints/there/is/none")
+
+
+def test_a_byte_a_weight_halves_the_file_and_is_off_by_less_than_half_a_step_of_each_row(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(8, 40, 3), nn.Linear(8, 8), nn.Embedding(64, 32))
+    wide = type("Wide", (nn.Module, hub.HubModel), {})
+    saved = wide()
+    saved.parts = model
+    with torch.no_grad():
+        model[0].weight[3] = 0
+        model[2].weight[5] *= 100
+    hub.save_half(saved, tmp_path)
+    size = (tmp_path / hub.WEIGHTS).stat().st_size
+    hub.store_in_bytes(tmp_path / hub.WEIGHTS)
+    assert (tmp_path / hub.WEIGHTS).stat().st_size < 0.65 * size
+    read = hub.read_weights(tmp_path)
+    assert set(read) == set(saved.state_dict()), "the scales are not weights"
+    for name, weight in saved.state_dict().items():
+        if weight.ndim == 1 or weight.numel() < hub.FEW:
+            assert read[name].equal(weight.half())
+            continue
+        rows, stored = weight.flatten(1), read[name].flatten(1)
+        assert ((rows - stored).abs().amax(1) <= rows.abs().amax(1) * (0.51 / 127 + 2**-10)).all()
+    assert read["parts.0.weight"][3].abs().max() == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.safetensors"]
+
+
+def test_a_model_in_bytes_is_loaded_like_any_other(tmp_path):
+    model = Net(NetConfig())
+    hub.save_half(model, tmp_path)
+    plain = Net.from_pretrained(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub, "FEW", 1)
+        hub.store_in_bytes(tmp_path / hub.WEIGHTS)
+    assert hub.read_weights(tmp_path)["first.weight"].dtype == torch.float32
+    loaded = Net.from_pretrained(tmp_path)
+    torch.testing.assert_close(
+        loaded.first.weight, plain.first.weight, atol=plain.first.weight.abs().max().item() / 200, rtol=0
+    )
+    assert not loaded.first.weight.equal(plain.first.weight)
+    assert loaded.codebook.equal(plain.codebook) and loaded.steps.equal(plain.steps)

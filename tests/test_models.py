@@ -65,6 +65,8 @@ from course_utils.metrics.judges import (
     SceneJudgeConfig,
 )
 from course_utils.metrics.readings import face_targets, scene_targets
+from course_utils.text_to_image import Dalle, DalleConfig, DiscreteVAE, DiscreteVAEConfig
+from course_utils.text_to_image.network import PromptNetwork, PromptNetworkConfig
 from course_utils.translation import CycleGAN, CycleGANConfig, Pix2Pix, Pix2PixConfig
 
 BATCH = 4
@@ -222,7 +224,10 @@ CASES = [
     *(Case(f"t5 {kind}", lambda kind=kind: shaken(T5(T5Config(11, 16, 1, 2, 2, 6, 24, **kind))), lambda: (words(6), words(5, 8), real()), lambda model, generator: generate(model, words(6), 4, generator, temperature=3.0)) for kind in ({}, {"gated": True, "tied": False, "scaled_output": False})),
     Case("vit", lambda: shaken(ViT(ViTConfig(3, 16, 4, 16, 2, 2, 24, 5))), lambda: (pictures(3),), loss_inputs=lambda: (pictures(3), labels(5))),
     Case("clip", lambda: CLIP(CLIPConfig(3, 16, 4, 16, 2, 2, 24, 11, 8, 16, 2, 2, 24, 10, 12)), lambda: (pictures(3), words(6))),
+    Case("prompt network", lambda: shaken(PromptNetwork(PromptNetworkConfig(11, 6, 16, 1, 2, width=16, depth=1, num_heads=2))), lambda: (noise(4, 8, 8), labels(1000), words(6)), loss_inputs=lambda: (noise(4, 8, 8), labels(1000), words(6), pictures(4, 8))),
     Case("clip with a residual network", lambda: shaken(CLIP(CLIPConfig(3, 16, 0, 8, 0, 4, 0, 11, 8, 16, 2, 2, 24, 10, 12, image_blocks=(1, 1)))), lambda: (pictures(3), words(6))),
+    Case("dalle", lambda: Dalle(DalleConfig(11, 6, 7, 3, 16, 2, 2)), lambda: (words(6), real().flip(1), values(7, 3, 3)), lambda model, generator: model.generate(words(6), real().flip(1), generator, temperature=3.0)),
+    Case("dall-e's discrete autoencoder", lambda: DiscreteVAE(DiscreteVAEConfig(3, 12, 8, 6, 1)), lambda: (patches(),), loss_inputs=lambda: (patches(), gumbel(12, 2, 2)), tokens=True),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
     Case("face judge", lambda: FaceJudge(FaceJudgeConfig(3, 16, (8, 12), 16)), lambda: portraits()[:1], None, portraits),

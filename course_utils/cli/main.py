@@ -49,7 +49,14 @@ def train(name: Name, scale: Scale | None = None, minutes: float | None = None, 
     return trained.train(name, minutes, seed)
 
 
-def sample(name: Name, num: int = 32, seed: int = 0, output: Path | None = None) -> int:
+def sample(
+    name: Name,
+    num: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 32,
+    seed: int = 0,
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["--out"])] = None,
+    prompt: str | None = None,
+    negative: str = "",
+) -> int:
     """Draw pictures from a trained model and write them as one PNG sheet.
 
     Args:
@@ -57,10 +64,12 @@ def sample(name: Name, num: int = 32, seed: int = 0, output: Path | None = None)
         num: pictures to draw.
         seed: of the random draws: the same seed gives the same pictures.
         output: file to write; NAME.png in this folder unless given.
+        prompt: what the pictures shall show, as in "a red circle at the top left"; for models that draw to a text.
+        negative: what they shall not show.
     """
     from course_utils.cli import trained
 
-    return trained.sample(name, num, seed, output)
+    return trained.sample(name, num, seed, output, prompt, negative)
 
 
 def evaluate(name: Name, quick: bool = False, as_json: Json = False) -> int:

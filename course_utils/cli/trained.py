@@ -114,21 +114,30 @@ def train(name: str, minutes: float | None, seed: int | None) -> int:
     return 0
 
 
-def sample(name: str, num: int, seed: int, file: Path | None) -> int:
+def sample(name: str, num: int, seed: int, file: Path | None, prompt: str | None = None, negative: str = "") -> int:
     """The sub-command `sample`.
 
     Raises:
-        UsageError: if fewer than one picture is wanted.
+        UsageError: if fewer than one picture is wanted, or a negative prompt comes alone.
+        Failure: if the model draws no pictures, or none to a text.
     """
     if num < 1:
         raise names.UsageError(f"--num is {num}, but must be at least 1")
+    if negative and prompt is None:
+        raise names.UsageError("--negative says what a prompt shall not bring: give --prompt too")
     recipe = names.recipe(name)
     from course_utils import plots, training
 
     if recipe.sample is None:
         raise names.Failure(f"{name} draws no pictures: it is no generator. `course evaluate {name}` measures it")
-    model = training.load(recipe)
-    images = recipe.sample(model, num, runtime.generator(seed))
+    if prompt is None:
+        images = recipe.sample(training.load(recipe), num, runtime.generator(seed))
+    else:
+        from course_utils.text_to_image.recipes import PROMPTABLE
+
+        if name not in PROMPTABLE:
+            raise names.Failure(f"{name} reads no prompt; these do: {', '.join(PROMPTABLE)}")
+        images = PROMPTABLE[name](training.load(recipe), [prompt] * num, runtime.generator(seed), negative)
     file = file or Path(f"{name}.png")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(plots.png(plots.sheet(images), zoom=3))

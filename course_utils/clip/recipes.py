@@ -268,7 +268,7 @@ def _glyph_scores(table: Tensor, right: Tensor) -> dict[str, float]:
     }
 
 
-def _right_names(samples: int) -> tuple[Tensor, list[str], Tensor]:
+def right_names(samples: int) -> tuple[Tensor, list[str], Tensor]:
     """Held-out pictures, all held-out names, and which names are right for which picture."""
     names, groups = _held_out_names()
     batch = Glyphs("test", SIZE, "all", fields=("image", "group"), length=samples).__getitems__(range(samples))
@@ -276,13 +276,13 @@ def _right_names(samples: int) -> tuple[Tensor, list[str], Tensor]:
 
 
 def _glyphs_metrics(model: CLIP, samples: int) -> dict[str, float]:
-    images, names, right = _right_names(samples)
+    images, names, right = right_names(samples)
     return _glyph_scores(embed_pictures(model, images) @ embed_texts(model, glyph_ids(names)).T, right)
 
 
 def _glyphs_chance(samples: int) -> dict[str, float]:
     """Similarities that are drawn."""
-    right = _right_names(samples)[2]
+    right = right_names(samples)[2]
     return _glyph_scores(draw_uniform(right.shape, runtime.generator(0)), right)
 
 

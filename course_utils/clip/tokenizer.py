@@ -78,10 +78,10 @@ class CLIPTokenizer:
         """
         return [number for word in self._words.findall(cleaned(text)) for number in self._word_ids(word)]
 
-    def __call__(self, texts: Iterable[str], length: int = LENGTH) -> Tensor:
-        """Ids (batch, length) int64: start, text, end, then padding. A text that is too long loses its last tokens, not its end."""
+    def __call__(self, texts: Iterable[str], length: int = LENGTH, pad: int = PAD) -> Tensor:
+        """Ids (batch, length) int64: start, text, end, then `pad`. A text that is too long loses its last tokens, not its end."""
         ids = [[self.start, *self.encode(text)[: length - 2], self.end] for text in texts]
-        return padded(ids, PAD, length=length)[0]
+        return padded(ids, pad, length=length)[0]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, a space after each word. Bytes that are no UTF-8, as a model may write them, become U+FFFD.
@@ -105,18 +105,21 @@ class CLIPTokenizer:
         return tuple(self.ids[token] for token in merge_all(single, self.rank))
 
     @classmethod
-    def from_hub(cls, source: str | Path, special_tokens: tuple[str, str] = SPECIAL_TOKENS) -> Self:
+    def from_hub(
+        cls, source: str | Path, special_tokens: tuple[str, str] = SPECIAL_TOKENS, subfolder: str = ""
+    ) -> Self:
         """The published tokenizer: `CLIPTokenizer.from_hub("openai/clip-vit-base-patch32")`, or the file `bpe_simple_vocab_16e6.txt.gz`.
 
-        A folder or repository holds `merges.txt` and `vocab.json`, as transformers keeps them. The ids follow from the merges; the second file
-        is read to see that they do.
+        A folder or repository holds `merges.txt` and `vocab.json`, as transformers keeps them, perhaps in a `subfolder`. The ids follow from the
+        merges; the second file is read to see that they do.
 
         Raises:
             FileNotFoundError, OfflineError: as `hub.find_file`.
             WeightsError: the files are no such tokenizer.
         """
         alone = str(source).endswith(".gz")
-        path = find_file(source, "merges.txt")
+        inside = f"{subfolder}/" if subfolder else ""
+        path = find_file(source, f"{inside}merges.txt")
         byte_of = {sign: byte for byte, sign in byte_signs().items()}  # the signs of </w> stand for themselves
         try:
             content = gzip.decompress(path.read_bytes()) if alone else path.read_bytes()
@@ -126,7 +129,9 @@ class CLIPTokenizer:
                 raise ValueError("a line holds other than two tokens")
             merges = [tuple(bytes(byte_of[sign] for sign in token) for token in pair) for pair in pairs]
             tokenizer = cls(merges, special_tokens)
-            vocabulary = None if alone else json.loads(find_file(source, "vocab.json").read_text(encoding="utf-8"))
+            vocabulary = (
+                None if alone else json.loads(find_file(source, f"{inside}vocab.json").read_text(encoding="utf-8"))
+            )
         except (ValueError, KeyError, OSError, EOFError, zlib.error) as error:
             if isinstance(error, FileNotFoundError | ConnectionError):
                 raise

@@ -11,6 +11,7 @@ from PIL import Image
 
 from course_utils import training
 from course_utils.cli import main, names
+from course_utils.text_to_image.recipes import PROMPTABLE
 from course_utils.training import Target
 
 
@@ -123,6 +124,40 @@ def test_sample_writes_the_same_sheet_for_the_same_seed(
     assert (tmp_path / "new" / "again.png").read_bytes() == first
     assert (tmp_path / "new" / "other.png").read_bytes() != first
     assert main.main(["sample", "toy", "--num", "0"]) == 2
+
+
+def test_sample_with_a_prompt_draws_to_it(
+    recipe: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    asked = []
+
+    def draw(model: None, texts: list[str], generator: torch.Generator, negative: str) -> torch.Tensor:
+        asked.append((texts, negative, generator.initial_seed()))
+        return torch.zeros(len(texts), 1, 4, 4)
+
+    monkeypatch.setattr(training, "load", lambda recipe: None)
+    monkeypatch.setitem(PROMPTABLE, "toy", draw)
+    command = [
+        "sample",
+        "toy",
+        "--prompt",
+        "a red circle",
+        "--negative",
+        "a star",
+        "--seed",
+        "3",
+        "-n",
+        "2",
+        "--out",
+        "sheet.png",
+    ]
+    assert main.main(command) == 0 and (tmp_path / "sheet.png").is_file()
+    assert asked == [(["a red circle"] * 2, "a star", 3)]
+    assert main.main(["sample", "toy", "--negative", "a star"]) == 2
+    assert "give --prompt too" in capsys.readouterr().err
+    monkeypatch.delitem(PROMPTABLE, "toy")
+    assert main.main(["sample", "toy", "--prompt", "a red circle"]) == 1
+    assert "toy reads no prompt; these do: dalle-scenes, t2i-scenes" in capsys.readouterr().err
 
 
 def test_sample_of_a_judge_says_that_it_draws_nothing(recipe: SimpleNamespace, capsys: pytest.CaptureFixture) -> None:

@@ -103,7 +103,7 @@ def test_held_out_names_are_those_of_outlines_never_seen():
     names, groups = recipes._held_out_names()
     assert len(names) == len(set(names)) == len(groups) > 600
     assert not set(groups.tolist()) & set(Glyphs("train", 32, "all").group.tolist())
-    images, again, right = recipes._right_names(40)
+    images, again, right = recipes.right_names(40)
     assert again == names and right.shape == (40, len(names)) and right.any(1).all()
     perfect = recipes._glyph_scores(right.float(), right)
     assert perfect == {
