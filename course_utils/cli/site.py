@@ -42,6 +42,7 @@ SETTINGS = {
     "nb_code_prompt_hide": "Hide the solution",
     "nb_merge_streams": True,
     "html_show_sphinx": False,
+    "html_show_search_summary": False,  # it would fetch the pages that were found, which a browser does not do from a disk
     "suppress_warnings": ["mystnb.unknown_mime_type", "myst.header", "myst.xref_missing", "misc.highlighting_failure"],
 }
 
