@@ -14,7 +14,7 @@ BIN := .venv/bin
 endif
 SUITE = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-cell-timeout=600 tests solutions
 
-.PHONY: help lab test test-full install notebooks release readme train bench lint format
+.PHONY: help lab test test-full install notebooks release readme site train bench lint format
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -29,7 +29,7 @@ test-full: install ## the same at scale cpu, with the tests that take long: hour
 	COURSE_SCALE=cpu $(SUITE)
 
 install:
-	@$(PYTHON) setup_environment.py install grade dask peers test
+	@$(PYTHON) setup_environment.py install grade dask peers site test
 
 notebooks: install ## execute solutions/ and store the outputs (NAME=vae for those whose name holds it)
 	$(BIN)/course notebooks $(NAME)
@@ -39,6 +39,10 @@ release: install ## write the students' notebooks/ from solutions/
 
 readme: install ## write the course map of README.md from notebooks and checkpoints
 	$(BIN)/python -m course_utils.cli.readme
+
+site: ## write the course as a book of web pages that works offline: build/site/html/index.html
+	@$(PYTHON) setup_environment.py install site
+	$(BIN)/python -m course_utils.cli.site
 
 train: install ## train NAME=vae-glyphs anew, as its reference checkpoint was trained
 	$(BIN)/course train $(NAME)

@@ -33,10 +33,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line which tests were left out for lack of a sandbox, and how to have them."""
+    """Say in one line each which tests were left out for lack of a sandbox or a browser, and how to have them."""
     skipped = terminalreporter.stats.get("skipped", [])
     without = sum("needs a sandbox" in str(report.longrepr) for report in skipped)
     if without:
         terminalreporter.write_line(
             f"left out: {without} tests of tests/grading, which need bubblewrap: `sudo apt install bubblewrap`, then again"
+        )
+    unseen = sum("needs a browser" in str(report.longrepr) for report in skipped)
+    if unseen:
+        terminalreporter.write_line(
+            f"left out: {unseen} tests of tests/browser, which need Chromium: `sudo apt install chromium`, then again"
         )

@@ -23,7 +23,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 ALL = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
 FROM_CONDA = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
-NOT_ON_CONDA = {"denoising-diffusion-pytorch", "vector-quantize-pytorch"}  # of the second a copy of 2021 is there
+# Of the third a copy of 2021 is there; the second drives the browser that the system has.
+NOT_ON_CONDA = {"denoising-diffusion-pytorch", "playwright", "vector-quantize-pytorch", "sphinx-mathjax-offline"}
 PLATFORMS = {
     "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
     "macos": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},

@@ -132,3 +132,24 @@ def test_table_escapes_and_rounds(monkeypatch):
     assert "&lt;b&gt;" in shown[0] and "0.1235" in shown[0] and "c &amp; d" in shown[0]
     with pytest.raises(ValueError, match="no rows"):
         plots.table([])
+
+
+# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009, severity 1.
+DEFICIENCIES = {
+    "none": numpy.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_colors_stay_apart_for_colour_blind_readers(deficiency):
+    rgb = numpy.array([to_rgba(color)[:3] for color in plots.COLORS])
+    linear = numpy.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = (linear @ numpy.asarray(DEFICIENCIES[deficiency]).T).clip(0, 1)
+    xyz = seen @ numpy.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]).T
+    f = numpy.cbrt(xyz / [0.9505, 1.0, 1.089] + 1e-3)
+    lab = numpy.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    apart = numpy.linalg.norm(lab[:, None] - lab, axis=2)[numpy.triu_indices(len(lab), 1)]
+    assert apart.min() > 10, f"two colours of plots.COLORS look alike: {apart.min():.1f} (2.3 can just be told apart)"

@@ -400,7 +400,7 @@ def test_the_targets_do_what_they_say():
     assert "COURSE_SCALE=cpu" in make("test-full")
     assert "course train vae-glyphs" in make("train", "NAME=vae-glyphs")
     listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("lab", "test", "test-full", "notebooks", "release", "train", "bench", "lint"):
+    for target in ("lab", "test", "test-full", "notebooks", "release", "site", "train", "bench", "lint"):
         make(target)
         assert f"\n{target} " in f"\n{listed}"
 
@@ -409,6 +409,7 @@ def test_ci_runs_what_the_readme_promises():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert "make test" in script.read_text(encoding="utf-8")
+    assert re.search(r"chromium.*make test", script.read_text(encoding="utf-8"), re.DOTALL), "the browser comes first"
     assert shutil.which("bash") is None or subprocess.run(["bash", "-n", script]).returncode == 0
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make lab" in readme and "make test" in readme

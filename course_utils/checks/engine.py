@@ -42,7 +42,10 @@ class CheckFailed(AssertionError):
 
     def _render_traceback_(self, *_: object) -> list[str]:
         first, *rest = str(self).split("\n")
-        return [f"\x1b[31m{first}\x1b[0m", *rest]  # red
+        return [
+            f"\x1b[1m{first}\x1b[0m",
+            *rest,
+        ]  # bold; red could hardly be read on the red ground of JupyterLab's errors
 
 
 class Draw:

@@ -1,4 +1,4 @@
-"""Explorers for notebooks: sliders and menus that redraw a picture."""
+"""Explorers for notebooks: controls that redraw a picture."""
 
 from course_utils.widgets.explorer import explorer
 

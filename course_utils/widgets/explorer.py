@@ -1,6 +1,6 @@
 """One explorer for all notebooks: controls on the left, the picture that they make on the right.
 
-The sliders, menus and buttons are ipywidgets' own, so they work from the keyboard (Tab to reach, arrows to move).
+The controls are ipywidgets' own, and work from the keyboard: Tab to reach, arrows to move a slider, space to tick a box.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,8 @@ def _control(name: str, setting: Control) -> ipywidgets.ValueWidget:
     if isinstance(setting, str):  # a change counts when Enter is pressed
         return ipywidgets.Text(value=setting, continuous_update=False, layout={"width": "36em"}, **common)
     if all(isinstance(item, str) for item in setting):
-        return ipywidgets.Dropdown(options=list(setting), **common)
+        # no Dropdown: JupyterLab takes the arrow keys away from its menu, and moves to another cell
+        return ipywidgets.SelectionSlider(options=list(setting), continuous_update=False, **common)
     low, high, start = setting
     if all(isinstance(item, int) for item in setting):
         return ipywidgets.IntSlider(value=start, min=low, max=high, continuous_update=False, **common)
@@ -41,7 +42,7 @@ def explorer(
         columns: pictures in a row.
         zoom: screen pixels for each pixel of a picture.
         controls: by name, `(low, high, start)` for a slider (of whole numbers, if all three are), a list of
-            strings for a menu, a string for a line of text, or True or False for a box to tick.
+            strings to slide through, a string for a line of text, or True or False for a box to tick.
 
     An error in `draw` is shown under the picture, and the last good picture stays.
     """

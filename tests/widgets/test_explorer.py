@@ -40,7 +40,13 @@ def test_each_setting_gets_its_kind_of_control():
         text="two words",
     )
     controls, _, _ = parts(widget)
-    kinds = [ipywidgets.IntSlider, ipywidgets.FloatSlider, ipywidgets.Dropdown, ipywidgets.Checkbox, ipywidgets.Text]
+    kinds = [
+        ipywidgets.IntSlider,
+        ipywidgets.FloatSlider,
+        ipywidgets.SelectionSlider,
+        ipywidgets.Checkbox,
+        ipywidgets.Text,
+    ]
     assert [type(control) for control in controls] == kinds
     assert [control.value for control in controls] == [3, 0.5, "a", False, "two words"]
 

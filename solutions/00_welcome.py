@@ -1,0 +1,165 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Welcome: everything on one page
+#
+# | | |
+# |---|---|
+# | **Time** | 10 minutes of play; the code runs in about 2 minutes on a laptop's CPU, 1 on a GPU |
+# | **You need** | nothing: there is nothing to write here |
+# | **Builds on** | the trained models that come with the course, one or two of each chapter |
+# | **Code** | `course_utils/autoencoders/vae.py`, `course_utils/gans/dcgan.py`, `course_utils/translation/cyclegan.py`, `course_utils/diffusion/ddpm.py`, `course_utils/clip/clip.py` |
+# | **Papers** | each stands in the notebook that builds it |
+#
+# Run all cells (*Run*, *Run All Cells*), and play. In the chapters you write, piece by piece, what works here already.
+
+# %%
+import torch
+from torch import Tensor
+
+from course_utils import plots, runtime, scale, training, widgets
+from course_utils.autoencoders import recipes as autoencoders
+from course_utils.clip import recipes as clip
+from course_utils.data.scenes import COLORS, SHAPES, records, render
+from course_utils.diffusion import DDIM, Ancestral, inference_timesteps, sample, trajectory
+from course_utils.diffusion import recipes as diffusion
+from course_utils.gans import recipes as gans
+from course_utils.layers import draw_normal
+from course_utils.translation import recipes as translation
+
+device = runtime.device()
+runtime.seed_everything(0)
+
+# %% [markdown]
+# ## Chapter 1: a map of letters
+#
+# A variational autoencoder of two numbers for each character. Every place of the sheet is a pair of numbers; what stands there is decoded from them.
+
+# %%
+letters = training.load(autoencoders.VAE_GLYPHS)
+
+
+def decode(codes: Tensor) -> Tensor:
+    """Codes (batch, 2) to pictures (batch, 1, 32, 32)."""
+    with torch.inference_mode():
+        return letters.decode(codes.to(device)).cpu()
+
+
+ticks = torch.special.ndtri((torch.arange(14) + 0.5) / 14)  # equally likely steps of a normal distribution
+plots.show(
+    plots.image_grid(decode(torch.cartesian_prod(ticks.flip(0), ticks).flip(1)), columns=14, padding=0),
+    alt="A sheet of fourteen by fourteen letters and digits that change smoothly into their neighbours.",
+)
+widgets.explorer(
+    lambda right, up: decode(torch.tensor([[right, up]])),
+    alt="the character at this place of the map", zoom=6, right=(-2.5, 2.5, 0.0), up=(-2.5, 2.5, 0.0),
+)  # fmt: skip
+
+# %% [markdown]
+# ## Chapter 2: faces of nobody
+#
+# A generative adversarial network turns noise into faces. Another number, other faces.
+
+# %%
+faces = training.load(gans.DCGAN_FACES)
+
+
+def draw_faces(number: int) -> Tensor:
+    """Sixteen faces (16, 3, 32, 32) of that seed."""
+    with torch.inference_mode():
+        return faces.sample(16, generator=runtime.generator(number)).cpu()
+
+
+plots.show(plots.image_grid(draw_faces(0), columns=8), alt="Sixteen cartoon faces with different hair, hats, glasses and smiles.")
+widgets.explorer(draw_faces, alt="sixteen faces drawn from the number", columns=8, zoom=2, number=(0, 99, 1))
+
+# %% [markdown]
+# ## Chapter 3: day to night
+#
+# A CycleGAN translates without ever having seen a pair.
+
+# %%
+translator = training.load(translation.CYCLEGAN_DAY2NIGHT)
+days = render(records("test", range(8)), 32, "day")
+nights = translation.translated(translator, days)
+back = translation.translated(translator, nights, "y_to_x")
+plots.show(
+    plots.image_grid({"day": days, "to night": nights, "and back": back}, columns=8),
+    alt="Eight scenes by day; the same translated to dark blue nights; and translated back to days.",
+)
+
+# %% [markdown]
+# ## Chapter 4: out of noise
+#
+# A diffusion model takes noise away, a little at a time, until a picture is left: the one that was ordered.
+
+# %%
+denoiser = training.load(diffusion.DDPM_SCENES)
+process = diffusion.process()
+
+
+def order(color: str, shape: str) -> Tensor:
+    """The class (1,) that draws a shape in a colour."""
+    return torch.tensor([SHAPES.index(shape) * len(COLORS) + COLORS.index(color)], device=device)
+
+
+orders = [("red", "circle"), ("blue", "star"), ("pink", "heart")]
+path = process.path(inference_timesteps(1000, scale(smoke=8, cpu=48, gpu=96)))
+noise = draw_normal((len(orders), 3, 32, 32), runtime.generator(2), device)
+asked = torch.cat([order(*words) for words in orders])
+steps = list(trajectory(process.denoiser(denoiser, asked), Ancestral(), noise, path, runtime.generator(3)))
+moments = [round(share * (len(steps) - 1)) for share in (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1)]
+strip = torch.stack([noise, *(steps[moment].noisy for moment in moments)], dim=1).flatten(0, 1)
+plots.show(
+    plots.image_grid(strip.clamp(-1, 1).cpu(), columns=8),
+    alt="Three rows from coloured noise at the left to a picture at the right: a red circle, a blue star, a pink heart.",
+)
+
+
+def draw_order(color: str, shape: str, number: int) -> Tensor:
+    """Four pictures (4, 3, 32, 32) of what was ordered, in twelve steps."""
+    start = draw_normal((4, 3, 32, 32), runtime.generator(number), device)
+    few = process.path(inference_timesteps(1000, 12))
+    return sample(process.denoiser(denoiser, order(color, shape).expand(4)), DDIM(), start, few).clamp(-1, 1).cpu()
+
+
+widgets.explorer(draw_order, alt="four pictures of what was ordered", zoom=3, color=list(COLORS), shape=list(SHAPES), number=(0, 99, 0))
+
+# %% [markdown]
+# ## Chapter 5: find a picture by its description
+#
+# CLIP puts pictures and texts into one space. Type what you look for, then Enter.
+
+# %%
+reader = training.load(clip.CLIP_SCENES)
+gallery = render(records("test", range(scale(smoke=64, cpu=2_000, gpu=10_000))), 32)
+vectors = clip.embed_pictures(reader, gallery)
+
+
+def look_for(text: str) -> Tensor:
+    """The eight scenes (8, 3, 32, 32) that fit a text best."""
+    words = clip.embed_texts(reader, clip.SEARCHABLE["clip-scenes"].ids([text]))
+    return gallery[(words @ vectors.T)[0].topk(8).indices]
+
+
+wanted = "a red circle left of a blue square"
+plots.show(plots.image_grid(look_for(wanted), columns=8, title=wanted), alt=f"The eight scenes that fit the words {wanted!r} best.")
+widgets.explorer(look_for, alt="the eight scenes that fit the text best", columns=8, zoom=2, text=wanted)
+
+# %% [markdown]
+# <!-- Chapter 6: a prompt drawn. Chapter 7: a picture described and asked about. Both come here with their checkpoints. -->
+#
+# ## Where to go
+#
+# Open `01_autoencoders/01_autoencoder.ipynb`. What you need to know beforehand stands in `docs/prerequisites.md`.
