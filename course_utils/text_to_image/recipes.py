@@ -332,4 +332,4 @@ PROMPTABLE: dict[str, Callable[[nn.Module, Sequence[str], torch.Generator, str],
 }
 """What `course sample NAME --prompt` draws with: (model, texts, generator, negative prompt) -> pictures (texts, channels, height, width)."""
 
-RECIPES: tuple[Recipe, ...] = (*DALLE_RECIPES, T2I_SCENES, T2I_GLYPHS)
+RECIPES: tuple[Recipe, ...] = (*DALLE_RECIPES, T2I_SCENES)
