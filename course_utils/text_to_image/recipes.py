@@ -315,10 +315,6 @@ def _prompted(network: PromptNetwork, texts: Sequence[str], generator: torch.Gen
     return drawn(network, texts, generator, negative=negative)
 
 
-def _prompted_glyphs(network: PromptNetwork, texts: Sequence[str], generator: torch.Generator, negative: str) -> Tensor:
-    return drawn_glyphs(network, texts, generator, negative=negative)
-
-
 def _prompted_dalle(model: Dalle, texts: Sequence[str], generator: torch.Generator, negative: str) -> Tensor:
     if negative:
         raise ValueError("dalle-scenes takes no negative prompt: leave it out, or draw with t2i-scenes")
@@ -327,7 +323,6 @@ def _prompted_dalle(model: Dalle, texts: Sequence[str], generator: torch.Generat
 
 PROMPTABLE: dict[str, Callable[[nn.Module, Sequence[str], torch.Generator, str], Tensor]] = {
     "dalle-scenes": _prompted_dalle,
-    "t2i-glyphs": _prompted_glyphs,
     "t2i-scenes": _prompted,
 }
 """What `course sample NAME --prompt` draws with: (model, texts, generator, negative prompt) -> pictures (texts, channels, height, width)."""
