@@ -112,12 +112,17 @@ def systems() -> list[System]:
     return found
 
 
+def _linked(name: str, target: str) -> str:
+    """A link to a file of the repository; the name alone as long as a draft's notebook or checkpoint is not there."""
+    return f"[{name}](../{target})" if (runtime.repository() / target).exists() else name
+
+
 def page() -> str:
     """The page, in Markdown."""
     lines = [HEAD]
     for system in systems():
-        built = ", ".join(f"[{name}](../notebooks/{name}.ipynb)" for name in system.notebooks)
-        own = ", ".join(f"[{name}](../data/checkpoints/{name}/README.md)" for name in system.checkpoints)
+        built = ", ".join(_linked(name, f"notebooks/{name}.ipynb") for name in system.notebooks)
+        own = ", ".join(_linked(name, f"data/checkpoints/{name}/README.md") for name in system.checkpoints)
         hub = ", ".join(f"[{name}](https://huggingface.co/{name})" for name in system.published)
         lines += [
             f"## {system.title}",

@@ -221,11 +221,14 @@ def _many_run(objects: int, level: str, seed: int) -> dict[str, float]:
 def _many_verdict(rows: list[Row]) -> Verdict:
     parts, worse = [], []
     for level in dict.fromkeys(row["level"] for row in rows):
-        right = grouped([row for row in rows if row["level"] == level], "objects", "all_right")
-        worse.append(clearly_more(right[1], right[4]))
-        parts.append(
-            f"captions of level {level}: " + ", ".join(f"{number}: {said(few)}" for number, few in right.items())
+        own = [row for row in rows if row["level"] == level]
+        right, counted = (grouped(own, "objects", name) for name in ("all_right", "counting"))
+        worse.append(any(clearly_more(right[1], few) for number, few in right.items() if number > 1))
+        shares = ", ".join(
+            f"{number}: {said(few)} (as many as asked for in {fmean(counted[number]):.2f})"
+            for number, few in right.items()
         )
+        parts.append(f"captions of level {level}: {shares}")
     why = f"Prompts wholly right by the number of objects, {'; '.join(parts)}."
     return Verdict("holds here" if all(worse) else "in part" if any(worse) else "does not hold here", why)
 
