@@ -97,7 +97,9 @@ class HubModel(PyTorchModelHubMixin):
         )  # fmt: skip
         weights = _read(path)  # refuses a damaged file by name, before anything is copied
         try:
-            with tempfile.TemporaryDirectory() as folder:  # the library's loader, which knows of tied weights, reads files
+            with (
+                tempfile.TemporaryDirectory() as folder
+            ):  # the library's loader, which knows of tied weights, reads files
                 safetensors.torch.save_file(weights, Path(folder, WEIGHTS))
                 safetensors.torch.load_model(model, Path(folder, WEIGHTS), strict=strict)
         except RuntimeError as error:
@@ -223,7 +225,7 @@ def read_diffusers(
     kind = settings.get("_class_name")
     if kind not in kinds:
         raise WeightsError(f"{source} {subfolder} holds a {kind}, but expected was a {' or '.join(kinds)} of diffusers")
-    _check_settings(f"{kind} of {source}", settings, only)
+    check_settings(f"{kind} of {source}", settings, only)
     try:
         return settings, read_weights(source, f"{inside}diffusion_pytorch_model.safetensors")
     except FileNotFoundError:
@@ -248,7 +250,7 @@ def read_transformers(
     settings = read_config(source)
     if settings.get("model_type") != kind:
         raise WeightsError(f"{source} holds a {settings.get('model_type')}, but expected was a {kind} of transformers")
-    _check_settings(f"{kind} of {source}", settings, only)
+    check_settings(f"{kind} of {source}", settings, only)
     try:
         return settings, read_weights(source, WEIGHTS)
     except FileNotFoundError:
@@ -274,7 +276,7 @@ def renamed(weights: Mapping[str, Tensor], patterns: Sequence[tuple[str, str]]) 
     return named
 
 
-def _check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, Any]) -> None:
+def check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, Any]) -> None:
     """Refuse a published model whose settings, where they are given, differ from those in `only`."""
     odd = {name: settings[name] for name, value in only.items() if settings.get(name, value) != value}
     if odd:
