@@ -75,6 +75,13 @@ def contrastive_loss(
     return (found_text + found_image) / 2
 
 
+def table_loss(similarities: Tensor) -> Tensor:
+    """Contrast within a batch, from similarities with the scale (batch, batch): each row is to find its own column, each column its row."""
+    own = torch.arange(len(similarities), device=similarities.device)
+    table = similarities.float()
+    return (F.cross_entropy(table, own) + F.cross_entropy(table.T, own)) / 2
+
+
 def hard_negatives(similarities: Tensor, uniforms: Tensor) -> Tensor:
     """For each query of a batch the number of another one's partner, the likelier the more similar: (batch,) int64.
 

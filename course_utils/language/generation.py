@@ -36,6 +36,21 @@ class LanguageModel(Protocol):
     def next_logits(self, input_ids: Tensor, cache: Cache) -> Tensor: ...
 
 
+class Prefixed:
+    """A language model that reads vectors (batch, p, width) which are no words before its prompt, as what a picture was made into."""
+
+    def __init__(self, model: LanguageModel, prefix: Tensor):
+        self.model, self.prefix = model, prefix
+
+    def begin(self, input_ids: Tensor, attention_mask: Tensor | None, max_new_tokens: int) -> tuple[Tensor, Cache]:
+        """As the model's own, with the prefix. The prompt may be empty where the model goes on from it."""
+        return self.model.begin(input_ids, attention_mask, max_new_tokens, self.prefix)
+
+    def next_logits(self, input_ids: Tensor, cache: Cache) -> Tensor:
+        """As the model's own."""
+        return self.model.next_logits(input_ids, cache)
+
+
 @torch.inference_mode()
 def generate(
     model: LanguageModel,
