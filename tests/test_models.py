@@ -32,7 +32,7 @@ from course_utils.autoencoders import (
     VQVAEConfig,
     vqvae,
 )
-from course_utils.captioning_vqa import BLIP, BLIPAnswerer, BLIPConfig, QFormer, QFormerConfig
+from course_utils.captioning_vqa import BLIP, BLIPAnswerer, BLIPConfig, Mapper, MapperConfig, QFormer, QFormerConfig
 from course_utils.clip import CLIP, CLIPConfig
 from course_utils.data import faces, scenes
 from course_utils.diffusion import (
@@ -228,6 +228,7 @@ CASES = [
     Case("blip", lambda: BLIP(BLIP_SIZES), lambda: (pictures(3), words(6), real().flip(1)), lambda model, generator: model.generate(pictures(3), 4, generator, temperature=3.0), lambda: (pictures(3), words(6), real().flip(1), layers.draw_uniform((2, BATCH, BATCH), runtime.generator(5)))),
     Case("blip for questions", lambda: BLIPAnswerer(BLIP_SIZES), lambda: (pictures(3), words(6), words(5, 8), real().flip(1)), lambda model, generator: model.generate(pictures(3), words(6), 4, generator, temperature=3.0)),
     Case("q-former", lambda: shaken(QFormer(QFormerConfig(4, 16, 2, 2, 24, 10, 2, 14, 8, 12, True, 11, 0))), lambda: (noise(6, 10), words(6), real().flip(1)), loss_inputs=lambda: (noise(6, 10), words(6), real().flip(1), layers.draw_uniform((2, BATCH, BATCH), runtime.generator(5)))),
+    *(Case(f"clipcap mapper {kind}", lambda kind=kind: Mapper(MapperConfig(kind, 6, 16, 3, 2, 2, 2)), lambda: (noise(6),), loss_inputs=lambda: (noise(6), noise(3, 16))) for kind in ("mlp", "transformer")),
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
     Case("face judge", lambda: FaceJudge(FaceJudgeConfig(3, 16, (8, 12), 16)), lambda: portraits()[:1], None, portraits),
