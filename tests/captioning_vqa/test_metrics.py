@@ -64,7 +64,12 @@ def test_scores_need_captions():
 
 
 def test_the_chapter_needs_no_java_and_does_not_wait_for_the_reference_code():
-    code = "import sys, course_utils.captioning_vqa.metrics as m; assert not any('cocoeval' in name for name in sys.modules); print(m.word_scores(['a b'], [['a b']])['rouge_l'])"
+    code = """
+import sys
+from course_utils.captioning_vqa import metrics
+assert not any("cocoeval" in name for name in sys.modules)
+print(metrics.word_scores(["a b"], [["a b"]])["rouge_l"])
+"""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": "", "PYTHONPATH": ":".join(sys.path)}
     )

@@ -1,5 +1,6 @@
 """Captions read back: the facts that a text states, so that what a model wrote can be held against its scene."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ class Reading(NamedTuple):
 
     caption: bool  # it is a caption in form
     true: bool  # and all that it states holds
-    names_all: bool  # it speaks of as many objects, by shape and colour, as there are, and of each
+    names_all: bool  # and it speaks of as many objects of each shape and colour as there are
 
 
 def parse(text: str) -> tuple[Fact, ...]:
@@ -79,11 +80,12 @@ def read(texts: Sequence[str], scenes: SceneRecords) -> list[Reading]:
 
 
 def names_all(facts: Sequence[Fact], things: Sequence[Pattern]) -> bool:
-    """Whether facts speak, by shape and colour, of as many objects as there are, and each of the objects is meant by some."""
-    named = [(fact.first, 1 if fact.kind == "exists" else fact.value) for fact in facts if fact.kind in ("exists", "number")]
-    named = [(pattern, number) for pattern, number in named if pattern.shape >= 0 and pattern.color >= 0]
-    meant = all(any(pattern.fits(thing) for pattern, _ in named) for thing in things)
-    return meant and sum(number for _, number in named) == len(things)
+    """Whether facts speak of as many objects of each shape and colour as there are."""
+    named: Counter[tuple[int, int]] = Counter()
+    for fact in facts:
+        if fact.kind in ("exists", "number") and fact.first.shape >= 0 and fact.first.color >= 0:
+            named[fact.first.shape, fact.first.color] += 1 if fact.kind == "exists" else fact.value
+    return named == Counter((thing.shape, thing.color) for thing in things)
 
 
 def _number(many: str) -> int:
