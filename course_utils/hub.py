@@ -255,17 +255,19 @@ def read_transformers(
     if settings.get("model_type") != kind:
         raise WeightsError(f"{source} holds a {settings.get('model_type')}, but expected was a {kind} of transformers")
     check_settings(f"{kind} of {source}", settings, only)
+    missing: list[FileNotFoundError | OfflineError] = []
     for name in (WEIGHTS, "pytorch_model.bin"):
         try:
             return settings, read_weights(source, name)
-        except FileNotFoundError:
-            try:
-                index = read_config(source, f"{name}.index.json")
-            except FileNotFoundError:
-                continue
-            files = sorted(set(index["weight_map"].values()))
-            return settings, {key: tensor for file in files for key, tensor in read_weights(source, file).items()}
-    return settings, read_weights(source)  # which says what is missing
+        except (FileNotFoundError, OfflineError) as error:  # offline another of these may be in the cache
+            missing.append(error)
+        try:
+            index = read_config(source, f"{name}.index.json")
+        except (FileNotFoundError, OfflineError):
+            continue
+        files = sorted(set(index["weight_map"].values()))
+        return settings, {key: tensor for file in files for key, tensor in read_weights(source, file).items()}
+    raise missing[0]
 
 
 def find_file(source: str | Path, filename: str) -> Path:
