@@ -12,6 +12,7 @@ from course_utils.captioning_vqa.qformer import best_query, who_sees_whom
 from course_utils.clip import info_nce
 from course_utils.hub import load_weights, renamed
 from course_utils.layers import draw_normal, draw_uniform
+from course_utils.layers.attention import attention_maps
 
 from .conftest import close, ids, pictures, real
 
@@ -138,6 +139,13 @@ def test_cross_attention_in_every_second_layer_and_a_way_without_texts():
     assert not any("tokens" in name or ".mlp" in name for name, _ in blind.named_parameters())
     with pytest.raises(ValueError, match="reads no texts"):
         blind(image_tokens(2), ids(2, 3))
+
+
+def test_what_each_query_looks_at_can_be_seen(model):
+    maps = attention_maps(model, image_tokens(2))
+    assert {name for name in maps if "cross" in name} == {"layers.0.cross_attention", "layers.2.cross_attention"}
+    assert maps["layers.0.cross_attention"].shape == (2, 4, 5, 7)  # batch, heads, queries, patches
+    close(maps["layers.2.cross_attention"].sum(3), torch.ones(2, 4, 5))
 
 
 def test_errors_name_what_is_wrong(model):
