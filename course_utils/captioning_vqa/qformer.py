@@ -278,7 +278,7 @@ def who_sees_whom(num_queries: int, length: int, sight: str, device: torch.devic
         return torch.ones_like(looking | seen)
     if sight == "separate":
         return looking == seen
-    return seen | (~looking & (column <= row))
+    return seen | (column <= row)
 
 
 def best_query(image_vectors: Tensor, text_vectors: Tensor) -> Tensor:
