@@ -126,6 +126,9 @@ def save_half(model: nn.Module, folder: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".incomplete-") as incomplete:
         half.save_pretrained(incomplete)
+        weights = safetensors.torch.load_file(Path(incomplete, WEIGHTS))
+        if len(weights) < len(half.state_dict()):  # the library notes which names share a tensor, in an order of chance
+            safetensors.torch.save_file(weights, Path(incomplete, WEIGHTS))
         for name in (WEIGHTS, CONFIG):
             if Path(incomplete, name).exists():  # a model without a config has no such file
                 Path(incomplete, name).chmod(0o644)  # safetensors writes files that only their owner can read
@@ -237,7 +240,8 @@ def read_transformers(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and weights of a published model in the layout of transformers, from a folder or a hub id.
 
-    The folder holds `config.json` and `model.safetensors` (`pytorch_model.bin` in older repositories).
+    The folder holds `config.json` and `model.safetensors` (`pytorch_model.bin` in older repositories); large models come in several files,
+    which an index lists.
 
     Args:
         kind: its `model_type`.
@@ -253,10 +257,26 @@ def read_transformers(
     if settings.get("model_type") != kind:
         raise WeightsError(f"{source} holds a {settings.get('model_type')}, but expected was a {kind} of transformers")
     check_settings(f"{kind} of {source}", settings, only)
+<<<<<<< HEAD
     try:
         return settings, read_weights(source, f"{inside}{WEIGHTS}")
     except FileNotFoundError:
         return settings, read_weights(source, f"{inside}pytorch_model.bin")
+=======
+    missing: list[FileNotFoundError | OfflineError] = []
+    for name in (WEIGHTS, "pytorch_model.bin"):
+        try:
+            return settings, read_weights(source, name)
+        except (FileNotFoundError, OfflineError) as error:  # offline another of these may be in the cache
+            missing.append(error)
+        try:
+            index = read_config(source, f"{name}.index.json")
+        except (FileNotFoundError, OfflineError):
+            continue
+        files = sorted(set(index["weight_map"].values()))
+        return settings, {key: tensor for file in files for key, tensor in read_weights(source, file).items()}
+    raise missing[0]
+>>>>>>> vqa
 
 
 def find_file(source: str | Path, filename: str) -> Path:
@@ -279,6 +299,7 @@ def renamed(weights: Mapping[str, Tensor], patterns: Sequence[tuple[str, str]]) 
 
 
 def check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, Any]) -> None:
+<<<<<<< HEAD
     """Refuse a published model whose settings, where they are given, differ from those in `only`.
 
     Args:
@@ -287,6 +308,9 @@ def check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, A
     Raises:
         WeightsError: if one differs.
     """
+=======
+    """Refuse a published model whose settings, where they are given, differ from those in `only`."""
+>>>>>>> vqa
     odd = {name: settings[name] for name, value in only.items() if settings.get(name, value) != value}
     if odd:
         expected = {name: only[name] for name in odd}

@@ -265,6 +265,7 @@ def test_a_name_that_is_neither_folder_nor_hub_id_says_so():
         hub.read_weights("data/checkpoints/there/is/none")
 
 
+<<<<<<< HEAD
 def test_a_byte_a_weight_halves_the_file_and_is_off_by_less_than_half_a_step_of_each_row(tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(8, 40, 3), nn.Linear(8, 8), nn.Embedding(64, 32))
@@ -304,3 +305,43 @@ def test_a_model_in_bytes_is_loaded_like_any_other(tmp_path):
     )
     assert not loaded.first.weight.equal(plain.first.weight)
     assert loaded.codebook.equal(plain.codebook) and loaded.steps.equal(plain.steps)
+=======
+def test_a_model_in_several_files_is_found_while_offline(tmp_path, monkeypatch):
+    """The index and what it lists are in the cache; the single file, which is asked for first, cannot be."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "net"}))
+    parts = {"model-1.safetensors": {"a": torch.ones(2)}, "model-2.safetensors": {"b": torch.zeros(3)}}
+    for name, tensors in parts.items():
+        safetensors.torch.save_file(tensors, tmp_path / name)
+    index = {"weight_map": {key: name for name, tensors in parts.items() for key in tensors}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    def cached(source, filename, **download):
+        if not (tmp_path / filename).is_file():
+            raise hub.OfflineError(f"cannot get {filename}")
+        return tmp_path / filename
+
+    monkeypatch.setattr(hub, "_locate", cached)
+    _, weights = hub.read_transformers("owner/name", "net", {})
+    assert {name: len(tensor) for name, tensor in weights.items()} == {"a": 2, "b": 3}
+    (tmp_path / "model.safetensors.index.json").unlink()
+    with pytest.raises(hub.OfflineError, match=r"cannot get model\.safetensors"):
+        hub.read_transformers("owner/name", "net", {})
+
+
+def test_shared_tensors_are_saved_the_same_each_time(tmp_path):
+    class Tied(nn.Module, hub.HubModel, coders=hub.config_coders(NetConfig)):
+        def __init__(self, config: NetConfig):
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(6))
+            self.others = nn.ModuleList(self.layers)
+
+    model = Tied(NetConfig())
+    saved = set()
+    for number in range(4):
+        hub.save_half(model, tmp_path / str(number))
+        saved.add((tmp_path / str(number) / hub.WEIGHTS).read_bytes())
+    assert len(saved) == 1
+    loaded = Tied.from_pretrained(tmp_path / "0")
+    assert loaded.layers[2].weight is loaded.others[2].weight
+    assert loaded.layers[2].weight.equal(model.layers[2].weight.half().float())
+>>>>>>> vqa

@@ -14,7 +14,7 @@ degeneration", ICLR 2020 (top-p). Wu et al., "Google's neural machine translatio
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,21 @@ class LanguageModel(Protocol):
     def begin(self, input_ids: Tensor, attention_mask: Tensor | None, max_new_tokens: int) -> tuple[Tensor, Cache]: ...
 
     def next_logits(self, input_ids: Tensor, cache: Cache) -> Tensor: ...
+
+
+class Prefixed:
+    """A language model that reads vectors (batch, p, width) which are no words before its prompt, as what a picture was made into."""
+
+    def __init__(self, model: LanguageModel, prefix: Tensor):
+        self.model, self.prefix = model, prefix
+
+    def begin(self, input_ids: Tensor, attention_mask: Tensor | None, max_new_tokens: int) -> tuple[Tensor, Cache]:
+        """As the model's own, with the prefix. The prompt may be empty where the model goes on from it."""
+        return self.model.begin(input_ids, attention_mask, max_new_tokens, self.prefix)
+
+    def next_logits(self, input_ids: Tensor, cache: Cache) -> Tensor:
+        """As the model's own."""
+        return self.model.next_logits(input_ids, cache)
 
 
 @torch.inference_mode()
@@ -96,6 +111,7 @@ class Beams(NamedTuple):
 
     texts: Tensor  # (batch, num_beams, length) int64, filled up with padding
     scores: Tensor  # (batch, num_beams): log p(new tokens) / number of new tokens ** length_penalty
+    lengths: Tensor  # (batch, num_beams) int64, without padding
 
 
 @torch.inference_mode()
@@ -169,6 +185,21 @@ def beam_search(
     return ended.padded(pad_token_id)
 
 
+def write(
+    model: LanguageModel,
+    input_ids: Tensor,
+    max_new_tokens: int,
+    generator: torch.Generator | None = None,
+    num_beams: int = 1,
+    **settings: Any,
+) -> Tensor:
+    """Texts (batch, length): with several beams the best that `beam_search` finds, else those of `generate`, which the settings are for."""
+    if num_beams > 1:
+        found = beam_search(model, input_ids, max_new_tokens, num_beams, **settings)
+        return found.texts[:, 0, : int(found.lengths[:, 0].max())]
+    return generate(model, input_ids, max_new_tokens, generator, **settings)
+
+
 class Ended:
     """The best texts that have ended, for each prompt, and whether its search is closed."""
 
@@ -202,7 +233,7 @@ class Ended:
         longest = int(self.lengths.max())
         places = torch.arange(longest, device=self.texts.device)
         texts = self.texts[:, :, :longest].masked_fill(places >= self.lengths[:, :, None], pad_token_id)
-        return Beams(texts, self.scores)
+        return Beams(texts, self.scores, self.lengths)
 
 
 def begin(

@@ -38,6 +38,7 @@ class GPT2Config:
         width: of a token; the feed-forward layers are four times as wide.
         depth: number of layers.
         num_heads: of every attention.
+        activation: of the feed-forward layers, a name of `layers.transformer.ACTIVATIONS`; OPT has `relu`.
     """
 
     vocab_size: int = 50257
@@ -45,13 +46,15 @@ class GPT2Config:
     width: int = 768
     depth: int = 12
     num_heads: int = 12
+    activation: str = "tanh_gelu"
 
 
 class GPT2(nn.Module, HubModel, coders=config_coders(GPT2Config)):
     """Logits of the next token after each token of a text; texts are `input_ids` (batch, n) int64 in [0, vocab_size).
 
     Texts of different lengths share a batch with an `attention_mask` (batch, n), True at real tokens. Padding may stand on either side:
-    positions are counted from the first real token.
+    positions are counted from the first real token. Before a text there may be a `prefix` (batch, p, width) of vectors that are no
+    words, such as what a picture was made into; the model reads it as if it were embedded tokens.
     """
 
     def __init__(self, config: GPT2Config):
@@ -60,28 +63,38 @@ class GPT2(nn.Module, HubModel, coders=config_coders(GPT2Config)):
         self.tokens = TokenEmbedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.max_positions, config.width)
         self.layers = nn.ModuleList(
-            PreNormLayer(config.width, config.num_heads, 4 * config.width, "tanh_gelu", EPS)
+            PreNormLayer(config.width, config.num_heads, 4 * config.width, config.activation, EPS)
             for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.width, EPS)
         self._initialize()
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Logits (batch, n, vocab_size); those at t are of token t + 1. Arguments and errors as for `encode`."""
-        return self._logits(self.encode(input_ids, attention_mask))
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, prefix: Tensor | None = None) -> Tensor:
+        """Logits (batch, p + n, vocab_size); those at t are of token t + 1. Arguments and errors as for `encode`."""
+        return self._logits(self.encode(input_ids, attention_mask, prefix=prefix))
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """The last layer's output for each token, (batch, n, width).
+    def encode(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        cache: Cache | None = None,
+        prefix: Tensor | None = None,
+    ) -> Tensor:
+        """The last layer's output for each vector of the prefix and each token, (batch, p + n, width); without a prefix p is 0.
 
         Args:
             input_ids: (batch, n); with a `cache` those that are new.
-            attention_mask: (batch, n) bool, True at real tokens; with a `cache` (batch, tokens read and new ones).
+            attention_mask: (batch, p + n) bool, True at real tokens; with a `cache` (batch, what was read and what is new).
             cache: of the tokens before these; it is extended.
+            prefix: (batch, p, width), what stands before the tokens.
 
         Raises:
             ValueError: the text is longer than `max_positions`, the mask has another shape, or ids are outside of the vocabulary.
         """
-        batch, new = input_ids.shape
+        tokens = self.tokens(input_ids)
+        if prefix is not None:
+            tokens = torch.cat([prefix, tokens], dim=1)
+        batch, new, _ = tokens.shape
         past = 0 if cache is None else cache.length
         check_length(past + new, self.config.max_positions)
         attention_mask = check_mask(attention_mask, batch, past + new)
@@ -91,7 +104,7 @@ class GPT2(nn.Module, HubModel, coders=config_coders(GPT2Config)):
             places = torch.arange(past, past + new, device=input_ids.device)
         else:
             places = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)[:, past:]
-        tokens = self.tokens(input_ids) + self.positions(places)
+        tokens = tokens + self.positions(places)
         for number, layer in enumerate(self.layers):
             tokens = layer(tokens, mask, plain, None if cache is None else cache.layers[number])
         return self.norm(tokens)
@@ -110,22 +123,33 @@ class GPT2(nn.Module, HubModel, coders=config_coders(GPT2Config)):
         # (batch, n - 1, vocab_size) -> (batch * (n - 1), vocab_size)
         return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
 
-    def begin(self, input_ids: Tensor, attention_mask: Tensor | None, max_new_tokens: int) -> tuple[Tensor, Cache]:
+    def begin(
+        self, input_ids: Tensor, attention_mask: Tensor | None, max_new_tokens: int, prefix: Tensor | None = None
+    ) -> tuple[Tensor, Cache]:
         """What `generation` starts from: the prompt itself, and an empty cache with room for it and `max_new_tokens` more.
+
+        Args:
+            input_ids: (batch, n), with a prefix perhaps no tokens at all.
+            attention_mask: (batch, n) bool, which of these are real.
+            prefix: (batch, p, width), to be read before the prompt.
 
         Raises:
             ValueError: as `encode`, also where the text would become too long.
         """
         batch, length = input_ids.shape
+        mask = check_mask(attention_mask, batch, length)
+        if prefix is not None:
+            length += prefix.shape[1]
+            mask = None if mask is None else F.pad(mask, (prefix.shape[1], 0), value=True)
         check_length(length + max_new_tokens, self.config.max_positions)
-        return input_ids, Cache(self.config.depth, length + max_new_tokens, check_mask(attention_mask, batch, length))
+        return input_ids, Cache(self.config.depth, length + max_new_tokens, mask, prefix=prefix)
 
     def next_logits(self, input_ids: Tensor, cache: Cache) -> Tensor:
         """Logits (batch, vocab_size) of the token after `input_ids` (batch, n), which follow what is in the cache."""
-        new = input_ids.shape[1]
         if cache.attention_mask is not None and cache.length:  # all that is generated is real
-            cache.attention_mask = F.pad(cache.attention_mask, (0, new), value=True)
-        return self._logits(self.encode(input_ids, cache.attention_mask, cache)[:, -1])
+            cache.attention_mask = F.pad(cache.attention_mask, (0, input_ids.shape[1]), value=True)
+        prefix, cache.prefix = cache.prefix, None
+        return self._logits(self.encode(input_ids, cache.attention_mask, cache, prefix)[:, -1])
 
     def _logits(self, features: Tensor) -> Tensor:
         return F.linear(features, self.tokens.weight)

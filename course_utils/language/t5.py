@@ -166,7 +166,8 @@ class Stack(nn.Module):
 class T5(nn.Module, HubModel, coders=config_coders(T5Config)):
     """Logits of an output text, given an input text; both are ids (batch, n) int64 in [0, vocab_size).
 
-    `attention_mask` (batch, n) is True at real tokens of the input, and each input has at least one. There is no longest text.
+    `attention_mask` (batch, n) is True at real tokens of the input, and each input has at least one. There is no longest text. Before an
+    input there may be a `prefix` (batch, p, width) of vectors that are no words; masks then are (batch, p + n).
     """
 
     def __init__(self, config: T5Config):
@@ -178,25 +179,34 @@ class T5(nn.Module, HubModel, coders=config_coders(T5Config)):
         self.output = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
         self._initialize()
 
-    def forward(self, input_ids: Tensor, decoder_input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        decoder_input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        prefix: Tensor | None = None,
+    ) -> Tensor:
         """Logits (batch, m, vocab_size); those at t are of output token t, when the decoder has read `decoder_input_ids` up to t.
 
         Args:
             input_ids: (batch, n).
             decoder_input_ids: (batch, m), the output one place later, as `shifted` makes it.
-            attention_mask: (batch, n) bool, True at real tokens of the input.
+            attention_mask: (batch, p + n) bool, True at real tokens of the input.
+            prefix: (batch, p, width), what stands before the input; without it p is 0.
 
         Raises:
             ValueError: the mask has another shape, or ids are outside of the vocabulary.
         """
-        context = self.encode(input_ids, attention_mask)
-        mask = check_mask(attention_mask, *input_ids.shape)
+        context = self.encode(input_ids, attention_mask, prefix)
+        mask = check_mask(attention_mask, *context.shape[:2])
         return self._logits(self.decoder(self.tokens(decoder_input_ids), context, mask))
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """The encoder's output for each token of the input, (batch, n, width). Arguments and errors as for `forward`."""
-        mask = check_mask(attention_mask, *input_ids.shape)
-        return self.encoder(self.tokens(input_ids), attention_mask=mask)
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None, prefix: Tensor | None = None) -> Tensor:
+        """The encoder's output for prefix and input, (batch, p + n, width). Arguments and errors as for `forward`."""
+        tokens = self.tokens(input_ids)
+        if prefix is not None:
+            tokens = torch.cat([prefix, tokens], dim=1)
+        return self.encoder(tokens, attention_mask=check_mask(attention_mask, *tokens.shape[:2]))
 
     def loss(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """-log p(output token | output before it, input) in nats, a mean over all tokens of the outputs: a scalar.
@@ -208,10 +218,18 @@ class T5(nn.Module, HubModel, coders=config_coders(T5Config)):
         # (batch, m, vocab_size) -> (batch * m, vocab_size)
         return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
 
-    def begin(self, input_ids: Tensor, attention_mask: Tensor | None, max_new_tokens: int) -> tuple[Tensor, Cache]:
-        """What `generation` starts from: the start token (batch, 1), and a cache that holds the input's keys and values for each layer."""
+    def begin(
+        self, input_ids: Tensor, attention_mask: Tensor | None, max_new_tokens: int, prefix: Tensor | None = None
+    ) -> tuple[Tensor, Cache]:
+        """What `generation` starts from: the start token (batch, 1), and a cache that holds the input's keys and values for each layer.
+
+        Args:
+            attention_mask: (batch, n) bool, which tokens of the input are real; all of a prefix (batch, p, width) is.
+        """
         mask = check_mask(attention_mask, *input_ids.shape)
-        context = self.encode(input_ids, mask)
+        if prefix is not None and mask is not None:
+            mask = F.pad(mask, (prefix.shape[1], 0), value=True)
+        context = self.encode(input_ids, mask, prefix)
         keys_values = tuple(layer.cross_attention.keys_values(context) for layer in self.decoder.layers)
         start = input_ids.new_full((len(input_ids), 1), self.config.start_token_id)
         return start, Cache(self.config.decoder_depth, 1 + max_new_tokens, mask, keys_values)

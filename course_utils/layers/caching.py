@@ -53,6 +53,7 @@ class Cache:
         layers: keys and values of each layer's self-attention.
         context: keys and values of each layer's cross-attention, which do not grow; () where there is none.
         attention_mask: (batch, m) bool: which tokens of the context (or without one of the text itself) are real; None for all.
+        prefix: (batch, p, width), vectors to be read before the first tokens; None where there are none, or when they have been read.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class Cache:
         capacity: int,
         attention_mask: Tensor | None = None,
         context: tuple[tuple[Tensor, Tensor], ...] = (),
+        prefix: Tensor | None = None,
     ):
         self.layers = [KeyValues(capacity) for _ in range(num_layers)]
         self.context = context
         self.attention_mask = attention_mask
+        self.prefix = prefix
 
     @property
     def length(self) -> int:

@@ -37,12 +37,16 @@ class MLP(nn.Module):
 
 
 class PreNormLayer(nn.Module):
-    """Tokens (batch, n, width) look at one another, then each thinks alone: x + F(norm(x)) twice; the shape stays."""
+    """Tokens (batch, n, width) look at one another, then each thinks alone: x + F(norm(x)) twice; the shape stays.
 
-    def __init__(self, width: int, num_heads: int, hidden: int, activation: str, eps: float):
+    Args:
+        bias: of the layers that make queries, keys and values.
+    """
+
+    def __init__(self, width: int, num_heads: int, hidden: int, activation: str, eps: float, bias: bool = True):
         super().__init__()
         self.norm1, self.norm2 = (nn.LayerNorm(width, eps) for _ in range(2))
-        self.attention = Attention(width, num_heads)
+        self.attention = Attention(width, num_heads, bias=bias)
         self.mlp = MLP(width, hidden, activation)
 
     def forward(

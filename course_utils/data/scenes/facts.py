@@ -19,6 +19,7 @@ from torch import Tensor
 
 from course_utils.data.scenes.records import SceneRecords
 
+OWN = 128  # statements that are looked up in each other's scenes at once, to have each in its own
 FACT_KINDS = ("exists", "number", "relation", "background")
 RELATIONS = ("left of", "right of", "above", "below")
 OPPOSITE = (1, 0, 3, 2)
@@ -129,6 +130,20 @@ def true_of(statements: Sequence[Sequence[Fact]], scenes: SceneRecords) -> Tenso
     wrong = torch.zeros(len(statements), len(scenes), dtype=torch.int32)
     wrong.index_add_(0, owner, (~holds(facts, scenes)).int())
     return wrong == 0
+
+
+def own_truth(statements: Sequence[Sequence[Fact]], scenes: SceneRecords) -> Tensor:
+    """Are all facts of statement i true of scene i? (batch,) bool; one that states nothing is true.
+
+    Raises:
+        ValueError: if there are not as many scenes as statements.
+    """
+    if len(statements) != len(scenes):
+        raise ValueError(f"each statement belongs to a scene, but there are {len(statements)} and {len(scenes)} scenes")
+    parts = [slice(start, start + OWN) for start in range(0, len(statements), OWN)]
+    return torch.cat(
+        [torch.zeros(0, dtype=torch.bool), *(true_of(statements[part], scenes[part]).diagonal() for part in parts)]
+    )
 
 
 def best_recall(statements: Sequence[Sequence[Fact]], gallery: SceneRecords, k: int = 1) -> float:
