@@ -257,26 +257,21 @@ def read_transformers(
     if settings.get("model_type") != kind:
         raise WeightsError(f"{source} holds a {settings.get('model_type')}, but expected was a {kind} of transformers")
     check_settings(f"{kind} of {source}", settings, only)
-<<<<<<< HEAD
-    try:
-        return settings, read_weights(source, f"{inside}{WEIGHTS}")
-    except FileNotFoundError:
-        return settings, read_weights(source, f"{inside}pytorch_model.bin")
-=======
     missing: list[FileNotFoundError | OfflineError] = []
     for name in (WEIGHTS, "pytorch_model.bin"):
         try:
-            return settings, read_weights(source, name)
+            return settings, read_weights(source, f"{inside}{name}")
         except (FileNotFoundError, OfflineError) as error:  # offline another of these may be in the cache
             missing.append(error)
         try:
-            index = read_config(source, f"{name}.index.json")
+            index = read_config(source, f"{inside}{name}.index.json")
         except (FileNotFoundError, OfflineError):
             continue
         files = sorted(set(index["weight_map"].values()))
-        return settings, {key: tensor for file in files for key, tensor in read_weights(source, file).items()}
+        return settings, {
+            key: tensor for file in files for key, tensor in read_weights(source, f"{inside}{file}").items()
+        }
     raise missing[0]
->>>>>>> vqa
 
 
 def find_file(source: str | Path, filename: str) -> Path:
@@ -299,7 +294,6 @@ def renamed(weights: Mapping[str, Tensor], patterns: Sequence[tuple[str, str]]) 
 
 
 def check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, Any]) -> None:
-<<<<<<< HEAD
     """Refuse a published model whose settings, where they are given, differ from those in `only`.
 
     Args:
@@ -308,9 +302,6 @@ def check_settings(model: str, settings: Mapping[str, Any], only: Mapping[str, A
     Raises:
         WeightsError: if one differs.
     """
-=======
-    """Refuse a published model whose settings, where they are given, differ from those in `only`."""
->>>>>>> vqa
     odd = {name: settings[name] for name, value in only.items() if settings.get(name, value) != value}
     if odd:
         expected = {name: only[name] for name in odd}

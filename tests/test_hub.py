@@ -265,7 +265,6 @@ def test_a_name_that_is_neither_folder_nor_hub_id_says_so():
         hub.read_weights("data/checkpoints/there/is/none")
 
 
-<<<<<<< HEAD
 def test_a_byte_a_weight_halves_the_file_and_is_off_by_less_than_half_a_step_of_each_row(tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(8, 40, 3), nn.Linear(8, 8), nn.Embedding(64, 32))
@@ -305,7 +304,8 @@ def test_a_model_in_bytes_is_loaded_like_any_other(tmp_path):
     )
     assert not loaded.first.weight.equal(plain.first.weight)
     assert loaded.codebook.equal(plain.codebook) and loaded.steps.equal(plain.steps)
-=======
+
+
 def test_a_model_in_several_files_is_found_while_offline(tmp_path, monkeypatch):
     """The index and what it lists are in the cache; the single file, which is asked for first, cannot be."""
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "net"}))
@@ -344,4 +344,3 @@ def test_shared_tensors_are_saved_the_same_each_time(tmp_path):
     loaded = Tied.from_pretrained(tmp_path / "0")
     assert loaded.layers[2].weight is loaded.others[2].weight
     assert loaded.layers[2].weight.equal(model.layers[2].weight.half().float())
->>>>>>> vqa

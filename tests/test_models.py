@@ -228,15 +228,12 @@ CASES = [
     Case("clip", lambda: CLIP(CLIPConfig(3, 16, 4, 16, 2, 2, 24, 11, 8, 16, 2, 2, 24, 10, 12)), lambda: (pictures(3), words(6))),
     Case("prompt network", lambda: shaken(PromptNetwork(PromptNetworkConfig(11, 6, 16, 1, 2, width=16, depth=1, num_heads=2))), lambda: (noise(4, 8, 8), labels(1000), words(6)), loss_inputs=lambda: (noise(4, 8, 8), labels(1000), words(6), pictures(4, 8))),
     Case("clip with a residual network", lambda: shaken(CLIP(CLIPConfig(3, 16, 0, 8, 0, 4, 0, 11, 8, 16, 2, 2, 24, 10, 12, image_blocks=(1, 1)))), lambda: (pictures(3), words(6))),
-<<<<<<< HEAD
     Case("dalle", lambda: Dalle(DalleConfig(11, 6, 7, 3, 16, 2, 2)), lambda: (words(6), real().flip(1), values(7, 3, 3)), lambda model, generator: model.generate(words(6), real().flip(1), generator, temperature=3.0)),
     Case("dall-e's discrete autoencoder", lambda: DiscreteVAE(DiscreteVAEConfig(3, 12, 8, 6, 1)), lambda: (patches(),), loss_inputs=lambda: (patches(), gumbel(12, 2, 2)), tokens=True),
-=======
     Case("blip", lambda: BLIP(BLIP_SIZES), lambda: (pictures(3), words(6), real().flip(1)), lambda model, generator: model.generate(pictures(3), 4, generator, temperature=3.0), lambda: (pictures(3), words(6), real().flip(1), layers.draw_uniform((2, BATCH, BATCH), runtime.generator(5)))),
     Case("blip for questions", lambda: BLIPAnswerer(BLIP_SIZES), lambda: (pictures(3), words(6), words(5, 8), real().flip(1)), lambda model, generator: model.generate(pictures(3), words(6), 4, generator, temperature=3.0)),
     Case("q-former", lambda: shaken(QFormer(QFormerConfig(4, 16, 2, 2, 24, 10, 2, 14, 8, 12, True, 11, 0))), lambda: (noise(6, 10), words(6), real().flip(1)), loss_inputs=lambda: (noise(6, 10), words(6), real().flip(1), layers.draw_uniform((2, BATCH, BATCH), runtime.generator(5)))),
     *(Case(f"clipcap mapper {kind}", lambda kind=kind: Mapper(MapperConfig(kind, 6, 16, 3, 2, 2, 2)), lambda: (noise(6),), loss_inputs=lambda: (noise(6), noise(3, 16))) for kind in ("mlp", "transformer")),
->>>>>>> vqa
     Case("scene judge", lambda: SceneJudge(SceneJudgeConfig(3, 32, (8, 12, 12, 16), 16, 8)), lambda: scene()[:1], None, scene),
     Case("glyph judge", lambda: GlyphJudge(GlyphJudgeConfig(1, 16, (8, 12), 16, 62)), lambda: (pictures(),), None, lambda: (pictures(), torch.nn.functional.one_hot(labels(62), 62).float())),
     Case("face judge", lambda: FaceJudge(FaceJudgeConfig(3, 16, (8, 12), 16)), lambda: portraits()[:1], None, portraits),
