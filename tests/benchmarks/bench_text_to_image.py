@@ -1,7 +1,8 @@
 """Text to image: pictures by Stable Diffusion's way in 25 guided steps beside diffusers, and a transformer's codes with and without a cache.
 
-`ours` and `peer` are milliseconds a batch. In the first rows the peer is `StableDiffusionPipeline` with the same weights (both are checked to draw
-the same pictures first); the goal is a ratio of at most 1. In the others it is our own transformer, asked about the whole sequence again for each code.
+`ours` and `peer` are milliseconds a batch. In the first rows the peer is `StableDiffusionPipeline` with the same weights (both are checked to
+draw the same pictures first); the goal is a ratio of at most 1. In the others it is our own transformer, which is asked about the whole sequence
+again for each code.
 """
 
 import json
