@@ -600,7 +600,7 @@ def _step(draw: Draw, batch: int, num_codes: int, scale: float, temperature: flo
     conditional, uniform = null + draw.normal(batch, num_codes), draw.uniform(batch, low=0.01, high=0.99)
     if batch > 1:
         uniform[0] = 0
-        null[0, 0] = conditional[0, 0] = null.min() - 9
+        null[0, 0] = conditional[0, 0] = null.min()
     return (
         conditional,
         null,
