@@ -72,9 +72,9 @@ print("\n".join(f"row {number}: {text}" for number, text in enumerate(wanted, 1)
 #
 # - $x_1, \dots, x_L$: the words of the caption, filled up to the length $L$ (ours: 52, the paper's: 256),
 # - $y_1, \dots, y_P$: the codes of the picture, row by row from the top left ($P$ is 64 here, 1,024 in the paper),
-# - $x_{<i}$, $y_{<j}$: what stands before; a code sees the whole caption and all codes before it.
+# - $x_{<i}$, $y_{<j}$: what stands before; a code sees the whole caption and all codes before it. (Padding is seen too, but not predicted: the first product leaves its positions out.)
 #
-# To draw, give the caption and let it go on. Nothing in it was made for pictures, but that a code is told its row and its column.
+# To draw, give the caption and let it go on. Nothing in it was made for pictures, except that each code comes with its row and its column.
 #
 # First the codes. A scene, what the autoencoder makes of it, and the numbers in between, all that the transformer will ever see of it:
 
@@ -95,7 +95,7 @@ print(grids[0])
 # | $V + i$, for $i = 0, \dots, L - 1$ | padding at position $i$ of the text |
 # | $V + L + k$ | code $k$ |
 #
-# A caption seldom has $L$ words, and the picture must begin at one fixed place. The gap is filled with padding, and each *position* has a padding token of its own (section 2.2 of the paper), which the codes see like words: all of them together say "no more was said". The row is then text, padding, codes.
+# A caption seldom has $L$ words, and the picture must begin at one fixed place. The gap is filled with padding, and each *position* has a padding token of its own (section 2.2 of the paper), which the codes see like words: it says "here the caption is over". Behind the mask any number may stand. The row is then text, padding, codes.
 #
 # <details><summary>Hint</summary>
 #
@@ -130,7 +130,7 @@ check.joint_sequence(joint_sequence, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The four prompts from above, each with the codes of one of the scenes, as the transformer reads them. One more token stands before all, the *start*, so that the first word too is predicted from something:
+# The four prompts from above as the transformer reads them, with the codes of any scenes. One more token stands before all, the *start*, so that the first word too is predicted from something:
 
 # %%
 V, L = reference.config.text_vocabulary, reference.config.text_length
@@ -146,14 +146,14 @@ plots.show(figure, alt="Four rows of 117 tokens: a start token, words, padding u
 # %% [markdown]
 # ## Exercise 2 · What counts · *10 minutes, easy, core*
 #
-# At the place of a word only words are predicted, at the place of a code only codes: two output layers, two cross-entropies. As pictures are what is wanted, the paper weighs them 7 to 1 (section 2.2):
+# For the place of a word only words are predicted, for the place of a code only codes: two output layers, two cross-entropies. As pictures are what is wanted, the paper weighs them 7 to 1 (section 2.2):
 #
 # $$ \mathcal L \;=\; \frac18 \cdot \frac{1}{|W|} \sum_{(b, i) \in W} -\log p(x_{bi} \mid \dots) \;+\; \frac78 \cdot \frac{1}{B P} \sum_{b=1}^{B} \sum_{j=1}^{P} -\log p(y_{bj} \mid \dots) $$
 #
 # - $B$: pictures in the batch, $P$: codes of each,
 # - $W$: all positions of the batch at which there is a word. Padding is seen, but nobody has to predict it.
 #
-# The logits stand in line already: those at position $i$ are of word $i$, made of what stands before it.
+# The logits are shifted already: those at position $i$ predict word $i$, from what stands before it.
 #
 # <details><summary>Hint</summary>
 #
@@ -185,7 +185,7 @@ check.joint_loss(joint_loss, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# How sure is the reference of each code? The codes' losses of six held-out scenes with their captions, place by place, and the same with the captions of the *next* scene. The two differ where the text says what the codes before do not tell:
+# How sure is the reference of each code? The codes' losses of six held-out scenes with their captions, place by place, and the same with the captions of the *next* scene. They differ where the text tells what the codes before do not:
 
 # %%
 asked = prompts.prompts("test", scale(smoke=16, cpu=200, gpu=200))
@@ -265,7 +265,7 @@ plots.show(plots.curves({"loss": history["loss"]}, ylabel="nats, weighted", smoo
 #
 # $$ \ell \;=\; \ell(\varnothing) + s \left( \ell(\text{text}) - \ell(\varnothing) \right) $$
 #
-# With $s = 1$ nothing changes; with $s > 1$, codes that the text makes likelier become likelier still.
+# With $s = 0$ the text is ignored, with $s = 1$ nothing changes; with $s > 1$, codes that the text makes likelier become likelier still.
 #
 # **Top-k.** Each of many unlikely codes is unlikely, but one of them comes every few draws, and one wrong piece spoils a picture. So all but the $k$ largest logits become minus infinity.
 #
@@ -273,7 +273,7 @@ plots.show(plots.curves({"loss": history["loss"]}, ylabel="nats, weighted", smoo
 #
 # <details><summary>Hint</summary>
 #
-# `logits.topk(k, dim=1).values[:, -1:]` is each row's k-th largest, (batch, 1). `masked_fill(condition, -torch.inf)`. After `cumsum(dim=1)`, the number of sums that are still `<= u` is the number of the code.
+# `logits.topk(k, dim=1).values[:, -1:]` is each row's k-th largest, (batch, 1). `masked_fill(condition, -torch.inf)`. After `cumsum(dim=1)`, the number of sums that are still `<= u` is the number of the code; `.clamp(max=...)`, for rounding may leave the last sum just below 1.
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "next-code", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -338,11 +338,11 @@ if runtime.scale_name() != "smoke":
     assert found["attributes"] > chance["attributes"] + 0.1, "pictures should have more to do with their prompts than those of other prompts have"
 
 # %% [markdown]
-# (The **scene judge** is a small network that recovers the record of a picture, what object is where, and its record is compared with that of the scene behind the prompt. So what a picture gets right can be counted, not admired.)
+# (The **scene judge** is a small network that recovers the record of a picture, what object is where, and its record is compared with that of the scene behind the prompt. So what a picture gets right can be counted, not admired. `attributes`: the share of right sizes, colours and shapes; `position`: of the four places with the right shape, or rightly empty; `all_right`: all that the prompt says is true.)
 #
 # ## Look
 #
-# Now your `draw` with the reference, which knows scenes of up to four objects. The same prompt and the same numbers $u$ at three scales of guidance:
+# Now your `draw` with the reference, which knows scenes of up to four objects. The same prompt and the same numbers $u$ at three scales of guidance; with 0 the prompt is not heard:
 
 # %%
 prompt = "Three objects on a lavender background: a large orange star at the top left, a small green square at the top right and a large black cross at the bottom right."
@@ -368,7 +368,7 @@ widgets.explorer(
 # %% [markdown]
 # ## The lower half of a picture
 #
-# The codes come row by row from the top. So the upper half of a picture can be *given*, as if the model had drawn it, and the model goes on: completion costs nothing new. (The upper half alone. The left half would not do: what lies to its right is wanted before it is over.) Each scene, its upper half, and three ways to go on, with the caption:
+# The codes come row by row from the top. So the upper half of a picture can be *given*, as if the model had drawn it, and the model goes on: completion costs nothing new. (The left half cannot be given: the codes to the right of its first row come before its second row.) Each scene, its upper half, and three ways to go on, with the caption:
 
 # %%
 halves = codes[:4, :4]
@@ -433,7 +433,7 @@ print(f"{verdict.verdict}: {verdict.why}")
 # %% [markdown]
 # ## Measure
 #
-# The reference's card. Chance: real scenes of *other* prompts. Ceiling: the prompts' own scenes, sent through the autoencoder. Names that begin with `first` are of one picture a prompt, without CLIP's choice.
+# The reference's card. Chance: real scenes of *other* prompts. Ceiling: the prompts' own scenes, sent through the autoencoder. Names that begin with `first` are of one picture a prompt, without CLIP's choice. Its sampler is another one than in `draw`: top-p, which is explained below, in place of top-k.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -470,7 +470,7 @@ verdict = dalle_experiments.SAMPLING.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# **Which codes?** DALL-E's autoencoder does not take the nearest code. It draws from a softmax over all of them, with Gumbel noise and a temperature that falls (notebook 01_autoencoders/03_vqvae). The experiment trains a small autoencoder of each kind and a small transformer of its codes, in equally many steps:
+# **Which codes?** Ours takes the nearest code, and codes are running means of what they stand for. DALL-E's draws in training from a softmax over all codes, with Gumbel noise and a temperature that falls: relaxed codes (both in notebook 01_autoencoders/03_vqvae). The experiment trains a small autoencoder of each kind and a small transformer of its codes, in equally many steps:
 
 # %%
 rows = training.results(dalle_experiments.CODES_STUDY)
@@ -481,14 +481,14 @@ print(f"{verdict.verdict}: {verdict.why}")
 # %% [markdown]
 # ## Break it: a prompt longer than any that was seen
 #
-# A transformer with learned positions knows a word where it has met it. Put "there is there is there is ..." in front of a simple prompt: it says nothing, but no caption of the training begins like that, and the words that count come to stand where they seldom or never stood. And beyond 52 positions there is nothing: what does not fit is cut off, and what is cut off is the *end*, where the object is named.
+# A transformer with learned positions knows a word where it has met it. Put "a a a a ..." in front of a simple prompt: it says nothing, but no caption of the training begins like that, and the words that count come to stand where they seldom or never stood. And beyond 52 positions there is nothing: what does not fit is cut off, and what is cut off is the *end*.
 
 # %%
 simple = "a red circle is at the top left"
-pieces = [draw(reference, ["there is " * fillers + simple] * 6, runtime.generator(3)) for fillers in (0, 6, 24)]
-plots.show(plots.image_grid(torch.cat(pieces), columns=6, zoom=3), alt="Three rows of six pictures of the prompt 'a red circle is at the top left': alone, behind six times 'there is', and behind 24 times, where it does not fit any more.")
+pieces = [draw(reference, ["a " * fillers + simple] * 6, runtime.generator(3)) for fillers in (0, 16, 48)]
+plots.show(plots.image_grid(torch.cat(pieces), columns=6, zoom=3), alt="Three rows of six pictures of the prompt 'a red circle is at the top left': alone, behind 16 times 'a', and behind 48 times, where the place does not fit any more.")
 rows = training.results(dalle_experiments.LONG)
-plots.show(dalle_experiments.LONG.figure(rows), alt="Share of prompts of one object that come true, and of right colours and shapes, against the number of words.")
+plots.show(dalle_experiments.LONG.figure(rows), alt="Share of prompts of one object that come true, and of right colours and shapes, against the number of tokens.")
 verdict = dalle_experiments.LONG.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
@@ -507,7 +507,7 @@ verdict = dalle_experiments.BINDING.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# In this the model has an advantage over CLIP: it is asked about *each* code, those of the star too, so it pays for every colour on a wrong object. CLIP is asked only which of the captions in the batch fits, and seldom meets one with the same words.
+# In training the model has an advantage over CLIP: it is asked about *each* code, those of the star too, so its loss grows with every colour on a wrong object. CLIP is asked only which of the captions in the batch fits, and seldom meets one with the same words.
 #
 # ## The real thing
 #
@@ -531,13 +531,13 @@ except OfflineError as error:
 # Answer in two to four sentences each.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-order", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
-# **1.** The sequence is text first, then codes. What could the same model do if it were trained with the codes first? And why may padding not simply be hidden from the codes by a mask, in a model that is to be guided?
+# **1.** The sequence is text first, then codes. What could the same model do if it were trained with the codes first? And if padding were hidden from the codes by a mask: what would they see of a caption that was left out, and is that enough for guidance?
 #
 # *Your answer:*
 #
 # <!-- BEGIN SOLUTION -->
-# With the codes first it would write a caption to a picture: each part can be drawn given what stands before it. It could not draw to a prompt, since codes would not see the text. Guidance needs "no caption" as an input of its own: a text that is all padding. Were padding hidden, the codes would see only the start token there, which would do; but
-# how much was left unsaid in a short caption would be told by nothing but the words, and in the paper's way the model can see it directly. (An answer that says that a mask is possible, if the start token stands for the empty text, is right too.)
+# With the codes first it would write a caption to a picture: each part can be drawn given what stands before it. It could not draw to a prompt, since codes would not see the text. Guidance needs "no caption" as an input of its own. Were padding hidden, the codes would see only the start token there. That is
+# enough, if captions are left out in training, for nothing else looks like that; with visible padding it is the text that is all padding.
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-guidance", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
@@ -546,8 +546,8 @@ except OfflineError as error:
 # *Your answer:*
 #
 # <!-- BEGIN SOLUTION -->
-# Temperature sharpens all choices alike, whatever made them likely: where the model is unsure, the likeliest code wins. Guidance moves only what the text changes: where logits with and without text are the same, it does nothing. The background of a prompt that names none, or the exact place of an object, becomes monotonous with a low temperature and is left
-# alone by guidance; the colour of an object that the text names is made surer by guidance even where a drawn code without text would be another.
+# Temperature sharpens all choices alike, whatever made them likely: where the model is unsure, the likeliest code wins. Guidance moves only what the text changes: where logits with and without text are the same, it does nothing. The background of a prompt that names none, or the exact place of an object, becomes monotonous with a low temperature, and guidance does
+# not touch it directly (as small differences are multiplied, and later codes follow the earlier ones, it may lose variety all the same: the experiment counts that); the colour of an object that the text names is made surer by guidance even where a drawn code without text would be another.
 # <!-- END SOLUTION -->
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question-rerank", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
@@ -562,6 +562,8 @@ except OfflineError as error:
 
 # %% [markdown]
 # ## Further reading
+#
+# DALL-E 2 and 3 are diffusion models (the next notebook), not transformers over codes.
 #
 # - Ramesh et al., 2021: section 2.1 and appendix A on the autoencoder, appendix B on the transformer's sparse attention, section 2.4 on what it takes to train one in half precision.
 # - Yu et al., *Scaling autoregressive models for content-rich text-to-image generation* (Parti), TMLR 2022: the same idea with an encoder for the text and 20 billion parameters.
