@@ -671,7 +671,7 @@ print(f"{verdict.verdict}: {verdict.why}")
 # %% [markdown]
 # ## Does a negative prompt remove what it names?
 #
-# In the lecture's demos it is to do so. Prompts that leave something open (a shape, of any colour, on any ground), with and without a negative prompt that names one of the possibilities; every colour, shape and background takes its turn. How often does the picture show what was named?
+# The demos in the lecture have a box for it. Prompts that leave something open (a shape, of any colour, on any ground), with and without a negative prompt that names one of the possibilities; every colour, shape and background takes its turn. How often does the picture show what was named?
 
 # %%
 negative_rows = training.results(experiments.NEGATIVE_PROMPT)
@@ -769,8 +769,8 @@ plots.table(counted, caption="As the judge reads them, in shares; no caption say
 # %% [markdown]
 # ## Break it: a plateau
 #
-# A true story of this course: a network learned *which places* are taken, and never *which object* belongs to which of them. There was no error in its code. The embeddings of its words had been drawn 50 times larger than the embeddings of their positions, and as training moves each number only a little at a time, they stayed so. Add the two, and the sum is nearly the word alone: the "red" in the third position and the "red" in the ninth are one and the same vector, to the attention as to everything after it.
-# A text is then a bag of words. Which places are named can be read from a bag; whose is which stands only in the positions. In the experiment one number differs, `token_std`, by which the words are drawn. Expected: far fewer captions come out right where they are large.
+# A true story of this course: a network learned *which places* are taken, and never *which object* belongs to which of them. There was no error in its code. The embeddings of its words had been drawn 50 times larger than the embeddings of their positions. Add the two, and the sum is nearly the word alone: the "red" in the third position and the "red" in the ninth are one and the same vector, to the attention as to everything after it.
+# A text is then a bag of words. Which places are named can be read from a bag; whose is which stands only in the positions. Training moves every number in small steps, and such a start it did not overcome. In the experiment one number differs, `token_std`, by which the words are drawn. Expected: far fewer captions come out right where they are large.
 
 # %%
 start_rows = training.results(experiments.BAD_START)
