@@ -156,6 +156,34 @@ caption_dropout = Check(
             lambda ids, empty, uniform, p: torch.where((uniform < p)[:, None], empty, ids).float(),
             "Your ids are no whole numbers any more (did you multiply them by a mask of floats?): a table of embeddings takes int64.",
         ),
+        Mistake(
+            _replaced(lambda uniform, probability: uniform < 0.1),
+            "The probability has no effect: you drop a tenth of the captions.",
+        ),
+        Mistake(
+            lambda ids, empty, uniform, p: empty if uniform < p else ids,
+            "`if` wants one yes or no, and uniform < probability says one for each caption: torch.where takes them all, or a loop one by one.",
+        ),
+        Mistake(
+            lambda ids, empty, uniform, p: torch.where((uniform < p)[:, None], empty[:, None], ids),
+            "empty_ids[:, None] stands upright: where it fits at all, each caption gets one token of it. It is a row already, and torch.where repeats it.",
+        ),
+        Mistake(
+            lambda ids, empty, uniform, p: ids.masked_fill((uniform < p)[:, None], empty),
+            "masked_fill puts one number everywhere, and a row of numbers is to be put: torch.where.",
+        ),
+        Mistake(
+            _replaced(fill=lambda ids, empty: torch.cat([empty[:-1].expand(len(ids), -1), ids[:, -1:]], dim=1)),
+            "The caption's last token stays: the whole row is replaced.",
+        ),
+        Mistake(
+            _replaced(fill=lambda ids, empty: torch.cat([ids[:, :1], empty[1:-1].expand(len(ids), -1), ids[:, -1:]], dim=1)),
+            "The caption's first and last token stay: the whole row is replaced.",
+        ),
+        Mistake(
+            _replaced(fill=lambda ids, empty: ids + empty),
+            "You add the empty prompt's ids to the caption's: they stand in its place.",
+        ),
     ),
 )  # fmt: skip
 
@@ -231,6 +259,11 @@ def _context_for_times(
     return _guided(network(noisy, context, times), network(noisy, empty.expand_as(context), times), scale)
 
 
+def _from_latents(weight: Tensor, noisy: Tensor, times: Tensor, context: Tensor, empty: Tensor, scale: float) -> Tensor:
+    network = _small_network(weight)
+    return noisy + scale * (network(noisy, times, context) - network(noisy, times, empty.expand_as(context)))
+
+
 def _rescaled(with_text: Tensor, without: Tensor, scale: float) -> Tensor:
     answer, axes = _guided(with_text, without, scale), tuple(range(1, with_text.ndim))
     return answer * with_text.std(axes, keepdim=True) / answer.std(axes, keepdim=True)
@@ -255,7 +288,7 @@ prediction_of_a_network = Check(
     cases=(
         Case("3 latents of 2x2x2, 3 tokens, scale 3", lambda draw: _question(draw, 3.0, 3, 4, 3, 2, 2, 2)),
         Case("2 latents of 3x2x3, 4 tokens, scale 7.5", lambda draw: _question(draw, 7.5, 4, 2, 2, 3, 2, 3)),
-        Case("4 latents of 1x3x3, 2 tokens, scale 0", lambda draw: _question(draw, 0.0, 2, 3, 4, 1, 3, 3)),
+        Case("4 latents of 1x3x3, 2 tokens, scale 0", lambda draw: _question(draw, 0.0, 2, 3, 4, 1, 3, 3), alone="Your result is wrong only with guidance_scale 0: that is the answer *without* the text (1 is that with it)."),
     ),
     hidden_cases=(
         Case("5 latents of 2x1x3, 3 tokens, scale 1.5", lambda draw: _question(draw, 1.5, 3, 3, 5, 2, 1, 3)),
@@ -288,7 +321,7 @@ prediction_of_a_network = Check(
         ),
         Mistake(
             _joined(lambda with_text, without, scale: with_text),
-            "guidance_scale has no effect: this is the answer with the text, right for scale 1 only.",
+            "guidance_scale has no effect: this is the answer with the text, right for scale 1 only. (Or did both questions get the same context?)",
         ),
         Mistake(
             _joined(lambda with_text, without, scale: without),
@@ -352,7 +385,7 @@ prediction_of_a_network = Check(
         ),
         Mistake(
             _against(lambda network, noisy, times, context, empty: network(noisy, times, empty[:1])),
-            "The network was asked with fewer contexts, or fewer times, than there are latents. empty_context has one row, and each of the latents needs its own, empty_context.expand_as(context); and where you ask both questions at once, the times are doubled, too. (The line below is the network's, where it shows.)",
+            "The network was asked with different numbers of latents, times and contexts. empty_context has one row, and each of the latents needs its own, empty_context.expand_as(context); and where you ask both questions at once, all three are doubled along dim 0. (The line below is the network's, where it shows.)",
         ),
         Mistake(
             _asked_once(lambda noisy, times, context, empty: (noisy, times, torch.cat([context, empty.expand_as(context)], 1))),
@@ -369,6 +402,34 @@ prediction_of_a_network = Check(
         Mistake(
             _context_for_times,
             "Times and context are swapped: it is network(noisy, timesteps, context).",
+        ),
+        Mistake(
+            _asked_once(lambda noisy, times, context, empty: (torch.cat([noisy, noisy]), times.repeat_interleave(2), torch.cat([context, empty.expand_as(context)]))),
+            "repeat_interleave(2) puts each of the times beside its double, and latents and contexts stand one after the other: the questions are mixed up. Double all three with torch.cat.",
+        ),
+        Mistake(
+            _asked_once(lambda noisy, times, context, empty: (torch.cat([noisy, noisy]), times[:1].expand(2 * len(times)), torch.cat([context, empty.expand_as(context)]))),
+            "You ask about the first picture's time for all: each has its own.",
+        ),
+        Mistake(
+            _asked_once(_doubled, lambda both: (both[0], both[1])),
+            "You take the first two answers of the doubled batch: [0] and [1] are two *pictures*. The halves are .chunk(2).",
+        ),
+        Mistake(
+            _asked_once(_doubled, lambda both: both.chunk(2, 1)),
+            "You cut along the channels: the two answers lie one after the other along the batch, dim 0.",
+        ),
+        Mistake(
+            _joined(lambda with_text, without, scale: without + 7.5 * (with_text - without)),
+            "guidance_scale has no effect: you always take 7.5.",
+        ),
+        Mistake(
+            _joined(lambda with_text, without, scale: scale * with_text + without - with_text),
+            "You scale the answer with the text alone (are brackets missing?): it is the whole difference that is scaled, guidance_scale * (with_text - without).",
+        ),
+        Mistake(
+            _from_latents,
+            "You start at the latents: the difference is added to the answer without the text.",
         ),
     ),
 )  # fmt: skip
@@ -481,6 +542,38 @@ with_negative = Check(
             lambda u, p, n, s, m: (u + s * (p - u) - m * (n - u)).clamp(-1, 1),
             "You clamp the answer to [-1, 1]: it is no picture, and guidance leads beyond.",
         ),
+        Mistake(
+            lambda u, p, n, s, m: u + s * (p - u) - m * n - u,
+            "Brackets are missing: negative_scale multiplies only the negative answer, and the unconditional one is taken off whole. It is negative_scale * (negative - unconditional).",
+        ),
+        Mistake(
+            lambda u, p, n, s, m: u + s * p - m * (n - u),
+            "You add the whole answer for the prompt: it is only what it *adds* that is scaled, positive - unconditional.",
+        ),
+        Mistake(
+            lambda u, p, n, s, m: u + s * (p - n) - m * (n - u),
+            "What is added is the prompt seen from the negative one: it is seen from the unconditional answer, positive - unconditional.",
+        ),
+        Mistake(
+            lambda u, p, n, s, m: u + s * (u - p) - m * (u - n),
+            "Both differences are turned: yours leads away from the prompt, and towards the negative one.",
+        ),
+        Mistake(
+            lambda u, p, n, s, m: u + s * (p - u) - (n - u),
+            "negative_scale has no effect: it multiplies what the negative prompt adds.",
+        ),
+        Mistake(
+            lambda u, p, n, s, m: u + (p - u) - m * (n - u),
+            "guidance_scale has no effect: it multiplies what the prompt adds.",
+        ),
+        Mistake(
+            lambda u, p, n, s, m: (1 - s - m) * u + s * p - m * n,
+            "The unconditional answer's factor has a wrong sign: it stands there once, -s times, and +m times, together 1 - guidance_scale + negative_scale.",
+        ),
+        Mistake(
+            lambda u, p, n, s, m: (1 + m) * (u + s * (p - u)) - m * n,
+            "You go away from the negative prompt as seen from the answer that is guided already: both differences are seen from the unconditional one.",
+        ),
     ),
 )  # fmt: skip
 
@@ -550,6 +643,31 @@ def _twice(latents: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor, str
     return _from()(latents, noise, timesteps, table.cumprod(0), strength)
 
 
+def _skipped(
+    latents: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor, strength: float
+) -> tuple[Tensor, Tensor]:
+    left = timesteps[_count(strength, len(timesteps)) :]
+    signal, rate = _rates(table[left[0]])
+    return signal * latents + rate * noise, left
+
+
+def _below(latents: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    left = timesteps[timesteps < strength * len(table)]
+    signal, rate = _rates(table[left[0]])
+    return signal * latents + rate * noise, left
+
+
+def _uncut(latents: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    left = timesteps[-strength * len(timesteps) :]  # a float, which slices nothing
+    return latents, left
+
+
+def _pure_at_one(
+    latents: Tensor, noise: Tensor, timesteps: Tensor, table: Tensor, strength: float
+) -> tuple[Tensor, Tensor]:
+    return (noise, timesteps) if strength == 1 else _from()(latents, noise, timesteps, table, strength)
+
+
 def _path(draw: Draw, steps: int, strength: float, *shape: int) -> tuple:
     """A picture's latents, and falling times (steps,) of a table three times as long, never twice the place of one another."""
     timesteps = 3 * torch.arange(steps - 1, -1, -1) + 1 + draw.integers(2, steps)
@@ -569,7 +687,7 @@ image_to_image_start = Check(
         Case("2 latents, 10 steps, strength 0.75", lambda draw: _path(draw, 10, 0.75, 2, 4, 2, 2)),
         Case("3 latents, 7 steps, strength 0.35", lambda draw: _path(draw, 7, 0.35, 3, 2, 3, 2)),
         Case("2 latents, 8 steps, strength 0.5", lambda draw: _path(draw, 8, 0.5, 2, 1, 4, 2)),
-        Case("1 picture's latents, 5 steps, strength 1", lambda draw: _path(draw, 5, 1.0, 1, 3, 2, 2), alone="Your result is wrong only with strength 1, which takes all steps: timesteps[len(timesteps) - count:], for a count of all of them, begins at 0."),
+        Case("1 picture's latents, 5 steps, strength 1", lambda draw: _path(draw, 5, 1.0, 1, 3, 2, 2), alone="Your result is wrong only with strength 1. All steps are taken then, and the latents are noised for the first of all, as with any strength."),
     ),
     hidden_cases=(
         Case("4 latents, 12 steps, strength 0.3", lambda draw: _path(draw, 12, 0.3, 4, 1, 3, 3)),
@@ -701,6 +819,58 @@ image_to_image_start = Check(
             _twice,
             "You took the running product once more: alphas_cumprod is already the product of all alphas up to t.",
         ),
+        Mistake(
+            _from(noised_at=lambda timesteps, start: timesteps[len(timesteps) - start - 1], left=lambda timesteps, start: timesteps[: len(timesteps) - start]),
+            "You take the *first* steps, and noise for the last of them. It begins half way and goes on to the end: the last steps, and the noise of the first of these.",
+        ),
+        Mistake(
+            _skipped,
+            "Your `left` skips int(strength * steps) times: it is how many are *taken*, the last ones. (With strength 1 none is left.)",
+        ),
+        Mistake(
+            _below,
+            "You keep the times below strength * T. The strength is a share of the *steps*: count them, int(strength * len(timesteps)).",
+        ),
+        Mistake(
+            _from(count=lambda strength, steps: steps),
+            "You take all steps, whatever the strength. (Did you multiply it by the length of alphas_cumprod? It is a share of the `timesteps`.)",
+        ),
+        Mistake(
+            _uncut,
+            "How many steps are taken must be a whole number: int(strength * len(timesteps)).",
+        ),
+        Mistake(
+            _from(noised_at=lambda timesteps, start: timesteps[start] - 1),
+            "You look one entry too early in alphas_cumprod: time t has its entry at t.",
+        ),
+        Mistake(
+            _from(rates=lambda rate: (rate.sqrt(), 1 - rate.sqrt())),
+            "The noise's factor is sqrt(1 - a), the root of the difference, not 1 - sqrt(a).",
+        ),
+        Mistake(
+            _from(rates=lambda rate: (rate.sqrt(), (1 - rate.sqrt()).sqrt())),
+            "One root too many: the noise's factor is sqrt(1 - a), not sqrt(1 - sqrt(a)).",
+        ),
+        Mistake(
+            _mixed(lambda latents, noise, strength: latents + noise),
+            "You add latents and noise as they are: their factors are sqrt(a) and sqrt(1 - a), from alphas_cumprod at the first time that is left.",
+        ),
+        Mistake(
+            _mixed(lambda latents, noise, strength: latents + strength * noise),
+            "You scale the noise by the strength. How much noise belongs to a time is written in alphas_cumprod, at the first time that is left.",
+        ),
+        Mistake(
+            _pure_at_one,
+            "With strength 1 you return pure noise. The first of all times is one like any other: a is small there, but not 0.",
+        ),
+        Mistake(
+            _from(give=lambda noisy, rest: (noisy, rest[0])),
+            "Of the times you return only the first: the sampler needs all that are left.",
+        ),
+        Mistake(
+            _from(give=lambda noisy, rest: (noisy, rest.float())),
+            "The times are no whole numbers any more: leave them a piece of `timesteps`.",
+        ),
     ),
 )  # fmt: skip
 
@@ -724,7 +894,7 @@ def _step(
     level: Callable[[Tensor, int], Tensor] = _rate,
 ) -> Callable[..., Tensor]:  # fmt: skip
     """A step in which a part is another one: how the mask comes to the grid's size, the known part (of latents, noise, rate), the joint of both (of the
-    grid's mask, the known part and x_s), or how alphas_cumprod is read.
+    grid's mask, the known part and `noisy`), or how alphas_cumprod is read.
     """
 
     def inpainting_step(
@@ -748,11 +918,26 @@ def _known_there(noisy: Tensor, known: Tensor, mask: Tensor, noise: Tensor, time
     return _step()(known, known, mask, noise, timestep, table)
 
 
+def _noise_everywhere(
+    noisy: Tensor, known: Tensor, mask: Tensor, noise: Tensor, timestep: int, table: Tensor
+) -> Tensor:
+    grid, rate = _any(mask, noisy.shape[2:]), _rate(table, timestep)
+    return grid * noisy + (1 - grid) * rate.sqrt() * known + (1 - rate).sqrt() * noise
+
+
+def _indexed(noisy: Tensor, known: Tensor, mask: Tensor, noise: Tensor, timestep: int, table: Tensor) -> Tensor:
+    grid, rate = _any(mask, noisy.shape[2:]), _rate(table, timestep)
+    out = rate.sqrt() * known + (1 - rate).sqrt() * noise
+    out[grid > 0] = noisy[grid > 0]
+    return out
+
+
 def _painted(draw: Draw, steps: int, timestep: int, factor: int, batch: int, channels: int, h: int, w: int) -> tuple:
     """Latents of h x w places and a mask of pixels, `factor` times as many a side. Of the places some are wholly to be painted, some not at all; in some
-    all but one pixel is, in some only one, the first or the last.
+    all but one pixel is, in some only one, the first or the last. Of several pictures the last is wholly known.
     """
     kind = torch.stack([draw.uniform(h * w).argsort() % 5 for _ in range(batch)])  # (batch, h * w)
+    kind[1:][-1:] = 4
     pixels = torch.zeros(5, factor, factor)
     pixels[0] = 1
     pixels[1] = 1
@@ -771,6 +956,8 @@ _CLEAN = (
 )
 _LEAST = "Your result is wrong only at timestep 0. That is the least noisy level, with an entry of its own like any other; only -1 is the clean picture."
 _PICKED = "You look at one pixel of each place of the grid: what else of the place is to be painted is overlooked. A place is painted if *any* of its pixels is, F.adaptive_max_pool2d(mask, size)."
+
+_FACTOR = "The factor 4 is that of this course's autoencoder: the mask comes to the grid's size, whatever the factor, F.adaptive_max_pool2d(mask, noisy.shape[2:])."
 
 inpainting_step = Check(
     name="inpainting_step",
@@ -891,11 +1078,41 @@ inpainting_step = Check(
         ),
         Mistake(
             _noise_of_x,
-            "You noise the known part with x_s: the noise is an argument of its own.",
+            "You noise the known part with `noisy`: the noise is an argument of its own.",
         ),
         Mistake(
             _known_there,
             "Where the picture is to be painted you put its old latents: what was to go is given away.",
+        ),
+        Mistake(_step(grid=lambda mask, size: F.max_pool2d(mask, 4)), _FACTOR),
+        Mistake(_step(grid=lambda mask, size: mask[:, :, ::4, ::4]), _FACTOR),
+        Mistake(
+            _step(grid=lambda mask, size: F.adaptive_max_pool2d(mask, size[0])),
+            "You bring the mask to a square: height and width may differ, noisy.shape[2:] names both.",
+        ),
+        Mistake(
+            _step(grid=lambda mask, size: mask.amax((2, 3), keepdim=True)),
+            "You paint places of which no pixel is to be painted, here all of each picture with a pixel to paint.",
+        ),
+        Mistake(
+            _step(join=lambda mask, known, noisy: mask.amax(0, keepdim=True) * noisy + (1 - mask.amax(0, keepdim=True)) * known),
+            "You paint what *any* picture's mask says: each has its own.",
+        ),
+        Mistake(
+            _noise_everywhere,
+            "The noise is added everywhere: brackets are missing. 1 - mask multiplies both, the known latents and their noise.",
+        ),
+        Mistake(
+            _step(known_part=lambda known, noise, rate: rate.sqrt() * known + (1 - rate.sqrt()) * noise),
+            "The noise's factor is sqrt(1 - a), the root of the difference, not 1 - sqrt(a).",
+        ),
+        Mistake(
+            _step(level=lambda table, timestep: torch.cat([torch.ones_like(table[:1]), table])[timestep]),
+            "With a 1 before it the table is shifted: time t stands at t + 1, and -1 at 0.",
+        ),
+        Mistake(
+            _indexed,
+            "A mask (batch, 1, h, w) does not index (batch, channels, h, w): multiply by it, or use torch.where, which repeat it along the channels.",
         ),
     ),
 )  # fmt: skip
