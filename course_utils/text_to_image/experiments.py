@@ -277,10 +277,10 @@ def _unsaid_run(saying: str, seed: int) -> dict[str, float]:
 
 def _unsaid_verdict(rows: list[Row]) -> Verdict:
     shown = grouped(rows, "saying", "shown")
-    nothing, denied = shown[SAYINGS[1]], [value for saying in SAYINGS[2:] for value in shown[saying]]
+    drawn_all_the_same = [saying for saying in SAYINGS[2:] if clearly_more(shown[saying], shown[SAYINGS[1]])]
     numbers = ", ".join(f'"{saying.format("...")}" {said(few)}' for saying, few in shown.items())
     why = f"Share of pictures with an object of the colour, by what the prompt says: {numbers}."
-    if clearly_more(denied, nothing):
+    if drawn_all_the_same:
         return Verdict(
             "holds here", f"What a prompt says is not there is drawn more often than if it were not named. {why}"
         )
@@ -462,7 +462,7 @@ IMPROVEMENTS = Experiment(
 )
 
 
-# --- a bad start: words much larger than their places -----------------------------------------------------------------
+# --- a suspicion: words much larger than their places -----------------------------------------------------------------
 
 STARTS = (0.02, 1.0)  # standard deviation of the word embeddings; that of the positions is 0.02
 

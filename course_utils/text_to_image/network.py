@@ -5,9 +5,6 @@ before it is known of what, and where that is. The transformer of `diffusion.dit
 
     c = encoder(prompt),        v = DiT(z_t, t, c)
 
-Words and their positions must begin equally large: where the embeddings of words are much larger, two equal words in two places look the same, and
-colours go to objects at random.
-
 Papers: Rombach et al., CVPR 2022, section 3.3 (text encoder tau trained along). Chen et al., "PixArt-alpha", ICLR 2024 (cross-attention in a DiT).
 """
 

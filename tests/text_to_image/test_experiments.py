@@ -63,7 +63,7 @@ def many_rows(full: float, objects: float) -> list[dict]:
 
 
 def unsaid_rows(denied: float) -> list[dict]:
-    return rows(experiments.UNSAID, lambda cell: {"shown": denied if "no {}" in cell["saying"] else 0.3})
+    return rows(experiments.UNSAID, lambda cell: {"shown": denied if cell["saying"] == "no {}" else 0.3})
 
 
 def right_rows(experiment, key: str, **values: float) -> list[dict]:
