@@ -783,7 +783,7 @@ verdict = experiments.BAD_START.verdict(start_rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# Convincing, and not so. Adam moves every number by about the learning rate in each step, however small its gradient; in a few hundred steps the positions have grown to where they count. (The trial had another network and other captions; what held it back there is not known.) A cause is known when it was changed *alone*, and the effect came with it.
+# Convincing, and not so. Adam moves every number by about the learning rate in each step, however small its gradient; so within some hundred steps positions can grow to where they count. (The trial had another network and other captions; what held it back there is not known.) A cause is known when it was changed *alone*, and the effect came with it.
 # And a loss does not say what was not learned. Measures that ask for one thing each (place, shape, colour) do.
 #
 # ## The real thing
