@@ -669,9 +669,9 @@ def _pure_at_one(
 
 
 def _path(draw: Draw, steps: int, strength: float, *shape: int) -> tuple:
-    """A picture's latents, and falling times (steps,) of a table three times as long, never twice the place of one another."""
-    timesteps = 3 * torch.arange(steps - 1, -1, -1) + 1 + draw.integers(2, steps)
-    return draw.normal(*shape), draw.normal(*shape), timesteps, draw_table(draw, 3 * steps + 1), strength
+    """A picture's latents, and falling times (steps,) in the later three quarters of a table four times as long."""
+    timesteps = steps + 3 * torch.arange(steps - 1, -1, -1) + 1 + draw.integers(2, steps)
+    return draw.normal(*shape), draw.normal(*shape), timesteps, draw_table(draw, 4 * steps + 1), strength
 
 
 _ROUNDED = "You take one step too many where strength * steps is no whole number: the number of steps *taken* is rounded down, int(strength * steps). (Whoever rounds down the number of steps *skipped* takes one more.)"
