@@ -407,7 +407,9 @@ def _right_bars(rows: list[Row], key: str, width: float = 5.2) -> "Figure":
             axes[0, 0], grouped(rows, key, name), name.replace("_", " "), number, len(names), plots.COLORS[number]
         )
     axes[0, 0].set(ylabel="share right", ylim=(0, 1.03))
-    axes[0, 0].legend(frameon=False)
+    axes[0, 0].legend(
+        frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names)
+    )  # above, where no bar is
     return figure
 
 

@@ -699,8 +699,8 @@ print(f"More things are harder: {verdict.verdict}. {verdict.why}")
 # %% [markdown]
 # A word on the arithmetic: if each object came out right with probability $q$, by itself, all of $k$ objects would with $q^k$. A curve that falls no faster than that says nothing against many things; one that falls faster does.
 #
-# What do the two curves say? It is not the *number*: where the prompt names each place, four objects are drawn as surely as one. It is what the prompt leaves *open*. Then the network itself must decide which places stay empty, and it draws too many objects (compare how often it draws "as many as asked for"); only with four, where no place can be too much, most come out right again.
-# One likely reason: of its training captions only a twelfth were of this kind. Guidance does not mend it: with scale 3 too many are drawn as with 1. So whoever wants to know what a model can do asks prompts of more than one kind, and whoever wants a picture from this one says where things are.
+# What do the two curves say? It is not the *number*: where the prompt names each place, four objects are drawn as surely as one. It is what the prompt leaves *open*. Then the network itself must decide which places stay empty, and does that badly: of one object often none is drawn (row 5 in the figure under the prompt box), of two or three too many (compare how often it draws "as many as asked for"); only with four, where no place may stay empty, most come out right again.
+# One likely reason: of its training captions only a twelfth were of this kind. Guidance does not mend it: numbers are as wrong with scale 1 as with 3. So whoever wants to know what a model can do asks prompts of more than one kind, and whoever wants a picture from this one says where things are.
 #
 # ## Who shall read the prompt?
 #
