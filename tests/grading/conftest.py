@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,7 @@ def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "# Course\n\n[a](notebooks/x) ([solved](solutions/x))\n\n## How to teach with it\n\nSecret.\n"
     )
     (root / "course_utils").mkdir()
+    shutil.copy(runtime.repository() / "pyproject.toml", root)  # says where the course lies
     for pair in notebooks.pairs(root / "solutions"):
         notebooks.make(pair, run=False)
     monkeypatch.setattr(runtime, "repository", lambda: root)

@@ -139,7 +139,12 @@ def test_a_term(
     # release: the edition for students
     page.run("course release --to edition --chapter 01_autoencoders 02_gans")
     packed = {path.relative_to(edition).as_posix() for path in edition.rglob("*") if path.is_file()}
-    assert packed == {"README.md", "notebooks/01_autoencoders/02_vae.ipynb", "notebooks/02_gans/01_gan.ipynb"}
+    assert packed == {
+        "README.md",
+        "pyproject.toml",
+        "notebooks/01_autoencoders/02_vae.ipynb",
+        "notebooks/02_gans/01_gan.ipynb",
+    }
     assert "solved" not in (edition / "README.md").read_text() and "Secret" not in (edition / "README.md").read_text()
     assert main(["release", "--to", str(edition)]) == 1, "a folder that holds something is not overwritten"
 
