@@ -96,14 +96,20 @@ class HubModel(PyTorchModelHubMixin):
             local_files_only=local_files_only, token=token,
         )  # fmt: skip
         weights = _read(path)  # refuses a damaged file by name, before anything is copied
+        own = model.state_dict()
+        loaded = {own[name].data_ptr() for name in weights if name in own}
         try:
-            with (
-                tempfile.TemporaryDirectory() as folder
-            ):  # the library's loader, which knows of tied weights, reads files
-                safetensors.torch.save_file(weights, Path(folder, WEIGHTS))
-                safetensors.torch.load_model(model, Path(folder, WEIGHTS), strict=strict)
+            result = model.load_state_dict(weights, strict=False)
         except RuntimeError as error:
             raise WeightsError(f"{path} does not fit {cls.__name__} with its config: {error}") from error
+        missing = [
+            name for name in result.missing_keys if own[name].data_ptr() not in loaded
+        ]  # tied weights are saved once
+        if strict and (missing or result.unexpected_keys):
+            raise WeightsError(
+                f"{path} does not fit {cls.__name__} with its config: it lacks {missing or 'nothing'}, "
+                f"and has {result.unexpected_keys or 'nothing'} too much"
+            )
         return model.to(map_location).eval()
 
 

@@ -37,7 +37,7 @@ from course_utils.captioning_vqa.losses import (
 from course_utils.captioning_vqa.text_transformer import Grounded, TextDecoder, TextTransformer, share
 from course_utils.clip.clip import LARGEST_SCALE
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights
-from course_utils.language.corruption import IGNORED
+from course_utils.language.corruption import IGNORED, real_labels
 from course_utils.language.generation import write
 from course_utils.layers.attention import check_mask
 
@@ -193,7 +193,7 @@ class BLIP(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
         matching = matching_loss(self.match(pictures, texts, masks))
 
         written = begun(input_ids, self.config.start_token_id)
-        labels = written if attention_mask is None else written.masked_fill(~attention_mask.bool(), IGNORED)
+        labels = real_labels(written, attention_mask)
         logits = self._decoder()(written, attention_mask, tokens)
         return BLIPLosses(contrast, matching, writing_loss(logits, labels, self.config.label_smoothing))
 
@@ -222,8 +222,7 @@ class BLIP(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
             labels: (batch, n) int64, -100 where nothing is to be predicted, such as in a prompt. By default all real tokens.
         """
         if labels is None:
-            mask = check_mask(attention_mask, *input_ids.shape)
-            labels = input_ids if mask is None else input_ids.masked_fill(~mask, IGNORED)
+            labels = real_labels(input_ids, attention_mask)
         return writing_loss(self(images, input_ids, attention_mask), labels, self.config.label_smoothing)
 
     @torch.inference_mode()
@@ -331,9 +330,7 @@ class BLIPAnswerer(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
     ) -> Tensor:
         """-log p(answer) in nats a token, a mean over all real tokens: a scalar. Arguments and errors as for `forward`."""
         logits = self(images, question_ids, answer_ids, question_mask, answer_mask)
-        mask = check_mask(answer_mask, *answer_ids.shape)
-        labels = answer_ids if mask is None else answer_ids.masked_fill(~mask, IGNORED)
-        return writing_loss(logits, labels, self.config.label_smoothing)
+        return writing_loss(logits, real_labels(answer_ids, answer_mask), self.config.label_smoothing)
 
     @torch.inference_mode()
     def generate(
@@ -380,7 +377,7 @@ class BLIPAnswerer(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
         if real is not None:
             real = real.repeat(batch, 1)
         logits = self.text_decoder(answers, real, context, mask)[:, :-1].float()
-        labels = answers[:, 1:] if real is None else answers[:, 1:].masked_fill(~real[:, 1:], IGNORED)
+        labels = real_labels(answers, real)[:, 1:]
         # (batch * candidates, m - 1)
         lost = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
         return -lost.sum(dim=1).view(batch, number)

@@ -27,7 +27,7 @@ from course_utils.captioning_vqa.qformer import QFormer, QFormerConfig
 from course_utils.clip.open_clip_layout import MEAN, STD
 from course_utils.hub import WeightsError, check_settings, load_weights, read_config, read_transformers, renamed
 from course_utils.language import opt, t5
-from course_utils.language.corruption import IGNORED
+from course_utils.language.corruption import IGNORED, real_labels
 from course_utils.language.generation import Prefixed, write
 from course_utils.language.gpt2 import GPT2
 from course_utils.language.t5 import T5, T5Config
@@ -88,7 +88,7 @@ class BLIP2(nn.Module):
         ahead = prefix.shape[1]
         if isinstance(self.language_model, T5):
             mask = None if prompt_mask is None else F.pad(prompt_mask, (ahead, 0), value=True)
-            labels = answer_ids if answer_mask is None else answer_ids.masked_fill(~answer_mask, IGNORED)
+            labels = real_labels(answer_ids, answer_mask)
             shifted = t5.shifted(labels, self.language_model.config.start_token_id)
             return self.language_model(prompt_ids, shifted, mask, prefix)
         mask = None
@@ -114,8 +114,7 @@ class BLIP2(nn.Module):
     ) -> Tensor:
         """-log p(answer) in nats a token, a mean over all real tokens of the answers: a scalar. Arguments and errors as for `forward`."""
         logits = self(images, prompt_ids, answer_ids, prompt_mask, answer_mask, question_ids, question_mask)
-        mask = check_mask(answer_mask, *answer_ids.shape)
-        labels = answer_ids if mask is None else answer_ids.masked_fill(~mask, IGNORED)
+        labels = real_labels(answer_ids, answer_mask)
         # (batch, m, vocab_size) -> (batch * m, vocab_size)
         return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_weights, renamed
 from course_utils.language import gpt2
-from course_utils.language.corruption import IGNORED
+from course_utils.language.corruption import IGNORED, real_labels
 from course_utils.language.generation import Prefixed, write
 from course_utils.language.gpt2 import GPT2, GPT2Config
 from course_utils.layers.attention import check_mask
@@ -131,8 +131,7 @@ class ClipCap(nn.Module):
     def loss(self, features: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """-log p(token) in nats, a mean over the captions' real tokens: a scalar (equation 2). Arguments and errors as for `forward`."""
         logits = self(features, input_ids, attention_mask)
-        mask = check_mask(attention_mask, *input_ids.shape)
-        labels = input_ids if mask is None else input_ids.masked_fill(~mask, IGNORED)
+        labels = real_labels(input_ids, attention_mask)
         # (batch, n, vocab_size) -> (batch * n, vocab_size)
         return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
 

@@ -32,7 +32,7 @@ from course_utils.captioning_vqa.image_encoder import initialize
 from course_utils.captioning_vqa.losses import hard_negatives, matching_loss, table_loss, writing_loss
 from course_utils.clip.clip import LARGEST_SCALE
 from course_utils.hub import HubModel, config_coders
-from course_utils.language.corruption import IGNORED
+from course_utils.language.corruption import real_labels
 from course_utils.layers.attention import Attention, check_length, check_mask
 from course_utils.layers.embeddings import TokenEmbedding
 from course_utils.layers.transformer import MLP
@@ -236,7 +236,7 @@ class QFormer(nn.Module, HubModel, coders=config_coders(QFormerConfig)):
         both = self.read(image_tokens, written, attention_mask, "causal")
         best = best_query(self._image_vectors(both.queries), self.encode_text(input_ids, attention_mask))
         table = self.logit_scale * best
-        labels = written if attention_mask is None else written.masked_fill(~attention_mask.bool(), IGNORED)
+        labels = real_labels(written, attention_mask)
 
         other_text, other_image = hard_negatives(table, uniforms[0]), hard_negatives(table.T, uniforms[1])
         # true pairs, then each text with another picture, then each picture with another text

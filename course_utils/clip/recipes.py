@@ -79,11 +79,10 @@ def glyph_tokenizer() -> BytePairTokenizer:
     return BytePairTokenizer.train([plain(name(codepoint)) for codepoint in codepoints], GLYPH_VOCABULARY, [END])
 
 
-def text_ids(texts: Sequence[str], tokenizer: BytePairTokenizer, config: CLIPConfig) -> Tensor:
-    """Ids (texts, max_positions) int64, each text ended by the end token, which also fills the rest. A text that is too long is cut."""
-    end = config.end_token_id
-    rows = [[*tokenizer.encode(plain(text))[: config.max_positions - 1], end] for text in texts]
-    return padded(rows, end, length=config.max_positions)[0]
+def text_ids(texts: Sequence[str], tokenizer: BytePairTokenizer, length: int, end: int) -> Tensor:
+    """Ids (texts, length) int64, each text ended by the token `end`, which also fills the rest. A text that is too long is cut."""
+    rows = [[*tokenizer.encode(plain(text))[: length - 1], end] for text in texts]
+    return padded(rows, end, length=length)[0]
 
 
 def trimmed(input_ids: Tensor, end_token_id: int) -> Tensor:
@@ -93,12 +92,12 @@ def trimmed(input_ids: Tensor, end_token_id: int) -> Tensor:
 
 def scene_ids(texts: Sequence[str]) -> Tensor:
     """What `clip-scenes` reads of texts, (texts, 64) int64."""
-    return text_ids(texts, scene_tokenizer(), SCENES_CLIP)
+    return text_ids(texts, scene_tokenizer(), SCENE_LENGTH, SCENES_CLIP.end_token_id)
 
 
 def glyph_ids(texts: Sequence[str]) -> Tensor:
     """What `clip-glyphs` reads of texts, (texts, 32) int64."""
-    return text_ids(texts, glyph_tokenizer(), GLYPHS_CLIP)
+    return text_ids(texts, glyph_tokenizer(), GLYPH_LENGTH, GLYPHS_CLIP.end_token_id)
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
@@ -133,6 +132,13 @@ class NamedGlyphs(Dataset):
         return {"image": batch["image"], "input_ids": glyph_ids(batch["caption"])[:, None]}
 
 
+def one_each(texts: Tensor, full: float) -> tuple[Tensor, Tensor]:
+    """Picks one of its texts (batch, texts, ...) for each picture, as an index: the first in a share `full` of the cases, else any."""
+    count, device = len(texts), texts.device
+    chosen = torch.randint(texts.shape[1], (count,), device=device)
+    return torch.arange(count, device=device), chosen.masked_fill(torch.rand(count, device=device) < full, 0)
+
+
 def caption_player(model: CLIP, learning_rate: float = 1e-3, full: float = FULL) -> Player:
     """A CLIP that learns from `image` and `input_ids` (batch, texts, n), of which each picture gets one at a time.
 
@@ -142,10 +148,7 @@ def caption_player(model: CLIP, learning_rate: float = 1e-3, full: float = FULL)
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         texts = batch["input_ids"]
-        row = torch.arange(len(texts), device=texts.device)
-        chosen = torch.randint(texts.shape[1], (len(texts),), device=texts.device)
-        chosen = chosen.masked_fill(torch.rand(len(texts), device=texts.device) < full, LEVELS.index("full"))
-        ids = trimmed(texts[row, chosen], model.config.end_token_id)
+        ids = trimmed(texts[one_each(texts, full)], model.config.end_token_id)
         return model.loss(batch["image"], ids), {"scale": model.logit_scale.detach()}
 
     return Player("clip", model, objective, learning_rate=learning_rate, betas=(0.9, 0.98), weight_decay=0.1)

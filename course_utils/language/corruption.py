@@ -11,7 +11,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from course_utils.layers.attention import check_mask
+
 IGNORED = -100  # a label that is no label
+
+
+def real_labels(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Ids (batch, n) as labels: -100 at padding, where a mask of that shape is False.
+
+    Raises:
+        ValueError: if the mask has another shape, or holds fractions.
+    """
+    mask = check_mask(attention_mask, *input_ids.shape)
+    return input_ids if mask is None else input_ids.masked_fill(~mask, IGNORED)
 
 
 class Corrupted(NamedTuple):

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.hub import HubModel, WeightsError, config_coders, load_weights, read_transformers, renamed
-from course_utils.language.corruption import IGNORED
+from course_utils.language.corruption import IGNORED, real_labels
 from course_utils.layers.attention import causal_mask, check_length, check_mask
 from course_utils.layers.caching import Cache
 from course_utils.layers.embeddings import TokenEmbedding
@@ -118,8 +118,7 @@ class GPT2(nn.Module, HubModel, coders=config_coders(GPT2Config)):
         """
         logits = self(input_ids, attention_mask)
         if labels is None:
-            mask = check_mask(attention_mask, *input_ids.shape)
-            labels = input_ids if mask is None else input_ids.masked_fill(~mask, IGNORED)
+            labels = real_labels(input_ids, attention_mask)
         # (batch, n - 1, vocab_size) -> (batch * (n - 1), vocab_size)
         return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
 

@@ -15,6 +15,7 @@ from course_utils.clip.recipes import (
     SCENES_CLIP,
     embed_pictures,
     embed_texts,
+    one_each,
     plain,
     scene_ids,
     scene_tokenizer,
@@ -95,11 +96,9 @@ def dalle_player(
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         codes, device = batch["codes"], batch["codes"].device
-        row = torch.arange(len(codes), device=device)
-        level = torch.randint(batch["text"].shape[1], (len(codes),), device=device)
-        level = level.masked_fill(torch.rand(len(codes), device=device) < full, 0)
-        mask = drop_captions(batch["attention_mask"][row, level], torch.rand(len(codes), device=device), dropped)
-        losses = model.losses(batch["text"][row, level], mask, codes)
+        chosen = one_each(batch["text"], full)
+        mask = drop_captions(batch["attention_mask"][chosen], torch.rand(len(codes), device=device), dropped)
+        losses = model.losses(batch["text"][chosen], mask, codes)
         return losses.joint, {"words": losses.text.detach(), "codes": losses.codes.detach()}
 
     return Player("dalle", model, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)

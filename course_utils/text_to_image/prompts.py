@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_utils import runtime
-from course_utils.clip.recipes import CLIP_SCENES, embed_pictures, embed_texts, scene_ids
-from course_utils.data.scenes import Caption, SceneRecords, captions, records, true_of
+from course_utils.clip.recipes import CLIP_SCENES, embed_pictures, embed_texts, scene_ids, written
+from course_utils.data.scenes import SHAPES, Caption, SceneRecords, records, true_of
 from course_utils.layers import draw_integers
 from course_utils.metrics import scene_agreement
 from course_utils.metrics.recipes import SCENE_JUDGE, on_cpu
@@ -42,7 +42,7 @@ def prompts(split: str, samples: int, level: str = "full", objects: int | None =
         objects: in each scene; None for 1 to 4.
     """
     scenes = records(split, range(start, start + samples), objects=objects)
-    return Prompts([few[0] for few in captions(scenes, levels=(level,))], scenes)
+    return Prompts(written(scenes, level), scenes)
 
 
 @torch.inference_mode()
@@ -75,9 +75,9 @@ def verdicts(images: Tensor, asked: Prompts) -> dict[str, Tensor]:
     reading = on_cpu(load(SCENE_JUDGE).read(images))
     right = scene_agreement(reading, scenes)
     seen, there, count = reading.records(), scenes.present, scenes.count
-    wanted = [torch.bincount(row[row >= 0], minlength=8) for row in scenes.shape]
-    found = [torch.bincount(row[row >= 0], minlength=8) for row in seen.shape]
-    shapes = torch.stack([(a >= b).all() for a, b in zip(found, wanted, strict=True)]).double()
+    # (batch, 4) -> how many of each shape there are, (batch, shapes)
+    found, wanted = (F.one_hot(these.shape + 1, len(SHAPES) + 1)[..., 1:].sum(1) for these in (seen, scenes))
+    shapes = (found >= wanted).all(1).double()
     nothing = torch.full((len(images),), torch.nan, dtype=torch.float64)
     per_object = (right["shape"] & right["color"] & right["size"]).sum(1) / count
     attributes = (right["shape"].sum(1) + right["color"].sum(1) + right["size"].sum(1)) / (3 * count)

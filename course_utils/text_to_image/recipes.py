@@ -18,17 +18,19 @@ from course_utils.clip.recipes import (
     embed_pictures,
     embed_texts,
     glyph_ids,
-    plain,
+    one_each,
     right_names,
     scene_tokenizer,
+    text_ids,
 )
 from course_utils.data import Glyphs, Scenes, loader
 from course_utils.data.scenes import LEVELS, render
-from course_utils.diffusion.ddpm import DiffusionConfig, GaussianDiffusion
-from course_utils.diffusion.latent_recipes import autoencoder, decoded, encoded
+from course_utils.diffusion.ddpm import DiffusionConfig
+from course_utils.diffusion.guidance import classifier_free
+from course_utils.diffusion.latent_recipes import LATENT_DIFFUSION as PROCESS
+from course_utils.diffusion.latent_recipes import autoencoder, decoded, encoded, process
 from course_utils.diffusion.samplers import CHUNK, DDIM, sample_many
 from course_utils.diffusion.schedules import inference_timesteps
-from course_utils.language.tokenizer import padded
 from course_utils.layers import draw_normal
 from course_utils.metrics import median_rank, ranks, recall_at_k
 from course_utils.text_to_image import dalle_recipes
@@ -36,12 +38,11 @@ from course_utils.text_to_image.dalle import Dalle
 from course_utils.text_to_image.dalle_recipes import DALLE_RECIPES
 from course_utils.text_to_image.network import PromptNetwork, PromptNetworkConfig
 from course_utils.text_to_image.prompts import Prompts, match, prompt_scores, prompts
-from course_utils.text_to_image.stable_diffusion import StableDiffusion, caption_dropout, guided_prediction
+from course_utils.text_to_image.stable_diffusion import StableDiffusion, caption_dropout
 from course_utils.training import Player, Recipe, Target, load
 
 NOTEBOOK = "06_text_to_image/02_stable_diffusion"
 NETWORK = PromptNetworkConfig(vocab_size=SCENES_CLIP.vocab_size)
-PROCESS = DiffusionConfig(prediction_type="v_prediction")
 ENCODED = 30_000  # scenes whose latents are computed before the network learns them
 DROPPED = 0.1  # share of the training prompts that are left empty, for guidance
 STEPS, GUIDANCE = 25, 3.0  # of the sampler
@@ -52,9 +53,7 @@ STEPS, GUIDANCE = 25, 3.0  # of the sampler
 
 def prompt_ids(texts: Sequence[str]) -> Tensor:
     """Ids (texts, 52) int64, each text ended and filled up by the end token; an empty text is nothing else. One that is too long is cut."""
-    end, length = NETWORK.end_token_id, NETWORK.max_positions
-    rows = [[*scene_tokenizer().encode(plain(text))[: length - 1], end] for text in texts]
-    return padded(rows, end, length=length)[0]
+    return text_ids(texts, scene_tokenizer(), NETWORK.max_positions, NETWORK.end_token_id)
 
 
 class PromptedLatents(Dataset):
@@ -86,11 +85,6 @@ class PromptedLatents(Dataset):
         return {"latents": self.latents[chosen], "input_ids": self.ids[chosen].long()}
 
 
-def process(config: DiffusionConfig = PROCESS) -> GaussianDiffusion:
-    """The forward process in the latents, on the best device."""
-    return GaussianDiffusion(config).to(runtime.device())
-
-
 def prompt_player(
     network: PromptNetwork,
     learning_rate: float = 1.2e-3,
@@ -110,11 +104,8 @@ def prompt_player(
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         latents, texts = batch[field], batch["input_ids"]
         made.to(latents.device)  # of several GPUs, the one of this process
-        row = torch.arange(len(texts), device=texts.device)
-        level = torch.randint(texts.shape[1], (len(texts),), device=texts.device)
-        level = level.masked_fill(torch.rand(len(texts), device=texts.device) < full, 0)
         empty = torch.full_like(texts[0, 0], network.config.end_token_id)
-        ids = caption_dropout(texts[row, level], empty, torch.rand(len(texts), device=texts.device), DROPPED)
+        ids = caption_dropout(texts[one_each(texts, full)], empty, torch.rand(len(texts), device=texts.device), DROPPED)
         timesteps = torch.randint(0, made.config.num_train_timesteps, (len(latents),), device=latents.device)
         return made.loss(network, latents, torch.randn_like(latents), timesteps, ids), {}
 
@@ -238,14 +229,11 @@ def drawn_glyphs(
     nothing = network.text_encoder(glyph_ids([negative]).to(device))
 
     def asked(noisy: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        return guided_prediction(
-            lambda *inputs: network.network(*inputs[:2], context=inputs[2]),
-            noisy, timesteps, context, nothing.expand_as(context), guidance_scale,
-        )  # fmt: skip
+        return network.network(noisy, timesteps, context=context)
 
     noise = draw_normal((len(names), 1, SIZE, SIZE), generator, device)
     path = made.path(inference_timesteps(made.config.num_train_timesteps, num_inference_steps))
-    return sample_many(asked, made, DDIM(), noise, path, contexts)
+    return sample_many(classifier_free(asked, nothing, guidance_scale), made, DDIM(), noise, path, contexts)
 
 
 def _glyph_scores(images: Tensor, right: Tensor, names: Sequence[str]) -> dict[str, float]:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from course_utils.clip.clip import CLIP, RENAMED, CLIPConfig, TextEncoder, published_config
 from course_utils.clip.tokenizer import CLIPTokenizer
 from course_utils.diffusion.ddpm import Denoiser, DiffusionConfig, GaussianDiffusion, Network
-from course_utils.diffusion.guidance import keep_known
+from course_utils.diffusion.guidance import classifier_free, keep_known
 from course_utils.diffusion.latent_diffusion import AutoencoderKL, LatentDiffusion
 from course_utils.diffusion.samplers import DDIM, Sampler, sample
 from course_utils.diffusion.schedules import Level, inference_timesteps
@@ -326,9 +326,7 @@ def guided_prediction(
         context, negative_context: (batch, n, width) each; the second is that of the empty prompt, or of a negative one.
         guidance_scale: 0 only looks at the second, 1 only at the first, more exaggerates the first.
     """
-    both = network(torch.cat([noisy, noisy]), torch.cat([timesteps, timesteps]), torch.cat([context, negative_context]))
-    towards, away = both.chunk(2)
-    return away + guidance_scale * (towards - away)
+    return classifier_free(network, negative_context, guidance_scale)(noisy, timesteps, context)
 
 
 def image_to_image_start(

@@ -28,7 +28,6 @@ PICTURES = ROOT / "build" / "screenshots"  # for people to look at; git ignores 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None
 )
-MISSING = CHROMIUM is None or importlib.util.find_spec("playwright") is None
 OPTIONS = ("--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True")
 SECONDS = 90  # that one step may take on a busy machine; none waits longer than it has to
 
@@ -51,7 +50,7 @@ widgets.explorer(draw, alt="squares in shades of grey", count=(1, 6, 2), level=(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if MISSING:
+    if CHROMIUM is None:
         for item in items:
             if item.get_closest_marker("browser"):
                 item.add_marker(pytest.mark.skip(reason="needs a browser"))

@@ -13,7 +13,6 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, watch: Callable[..., Any]) -> Iterator[Any]:
-    pytest.importorskip("myst_nb", reason="the extra `site` is not installed")
     folder: Path = tmp_path_factory.mktemp("site")
     site.stage(folder / "source", notebooks.choose(("02_vae",), notebooks.pairs()), ("glossary",))
     site.build(folder / "source", folder / "html")

@@ -9,8 +9,6 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from course_utils.cli import notebooks, site
 from course_utils.cli.names import Failure
 
-pytest.importorskip("myst_nb", reason="the extra `site` is not installed")
-
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
