@@ -183,7 +183,7 @@ def _negative_verdict(rows: list[Row]) -> Verdict:
 
 
 def _negative_figure(rows: list[Row]) -> "Figure":
-    figure, axes = plots.figure(width=5.2, height=2.8)
+    figure, axes = plots.figure(width=6.6, height=2.8)
     shares = {
         f"{kind}\n{'negative' if negative == 'what is named' else 'none'}": grouped(
             [row for row in rows if row["kind"] == kind], "negative", "shown"
