@@ -303,6 +303,10 @@ def _prompted(network: PromptNetwork, texts: Sequence[str], generator: torch.Gen
     return drawn(network, texts, generator, negative=negative)
 
 
+def _prompted_glyphs(network: PromptNetwork, names: Sequence[str], generator: torch.Generator, negative: str) -> Tensor:
+    return drawn_glyphs(network, names, generator, negative=negative)
+
+
 def _prompted_dalle(model: Dalle, texts: Sequence[str], generator: torch.Generator, negative: str) -> Tensor:
     if negative:
         raise ValueError("dalle-scenes takes no negative prompt: leave it out, or draw with t2i-scenes")
@@ -311,8 +315,9 @@ def _prompted_dalle(model: Dalle, texts: Sequence[str], generator: torch.Generat
 
 PROMPTABLE: dict[str, Callable[[nn.Module, Sequence[str], torch.Generator, str], Tensor]] = {
     "dalle-scenes": _prompted_dalle,
+    "t2i-glyphs": _prompted_glyphs,
     "t2i-scenes": _prompted,
 }
 """What `course sample NAME --prompt` draws with: (model, texts, generator, negative prompt) -> pictures (texts, channels, height, width)."""
 
-RECIPES: tuple[Recipe, ...] = (*DALLE_RECIPES, T2I_SCENES)
+RECIPES: tuple[Recipe, ...] = (*DALLE_RECIPES, T2I_SCENES, T2I_GLYPHS)
