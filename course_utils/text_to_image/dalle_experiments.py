@@ -45,7 +45,7 @@ def _lines(rows: list[Row], key: str, names: dict[str, str], label: str, log: bo
         axis.plot([x for x, _ in points], [fmean(few) for _, few in points], marker="o", color=color, label=shown)
         axis.scatter([row[key] for row in rows], [row[name] for row in rows], color=color, s=8)
     axis.set(xlabel=label, ylabel="share", ylim=(0, 1.03), xscale="log" if log else "linear")
-    axis.set_xticks([x for x, _ in points], [f"{x:g}" for x, _ in points])
+    axis.set_xticks([x for x, _ in points], [f"{x:.2g}" for x, _ in points])
     axis.minorticks_off()
     axis.legend(frameon=False)
     return figure

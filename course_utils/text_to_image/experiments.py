@@ -517,7 +517,8 @@ def _start_figure(rows: list[Row]) -> "Figure":
                 axis.plot(
                     row["steps"], row[name], color=color, label=name.replace("_", " ") if row["seed"] == 0 else None
                 )
-        axis.set(title=start, xlabel="step", ylabel="share right", ylim=(0, 1.03))
+        axis.set_title(start, fontsize=8)
+        axis.set(xlabel="step", ylabel="share right", ylim=(0, 1.03))
     axes[0, 0].legend(frameon=False)
     return figure
 
