@@ -1,4 +1,4 @@
-"""What notebook 02_blip needs trained: a small BLIP that compares scenes with texts, reads both together, and writes, on the eyes of `clip-scenes`."""
+"""What notebook 02_blip needs trained: a small BLIP that compares scenes with texts, reads both together, and writes. It sees by `clip-scenes`."""
 
 import copy
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from course_utils.captioning_vqa.capfilt import match_probabilities, precision_r
 from course_utils.captioning_vqa.losses import Keys, enqueue, follow
 from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.clip.recipes import CLIP_SCENES, SCENES_CLIP, one_each
-from course_utils.data import Scenes, loader
+from course_utils.data import loader
 from course_utils.data.scenes import SceneRecords, captions, records, render
 from course_utils.language.recipes import device_of
 from course_utils.language.texts import END, PAD, scenes_tokenizer, special
@@ -300,9 +300,9 @@ BLIP_SCENES = Recipe(
     ceiling=_blip_ceiling,
     minutes=30,
     frozen={"image_encoder.network": "clip-scenes"},
-    about="One small text transformer in three roles on the frozen image encoder of `clip-scenes`. `whole`: the greedy caption is true and names every "
-    "object. `recall_at_1`: each full caption looks for its own scene among all by the contrast; `reranked_recall_at_1`: after matching has ranked "
-    "the best 16 again. The filter keeps web texts, half of them damaged, that matching takes for true with more than 1/2.",
+    about="One small text transformer in three roles on the frozen image encoder of `clip-scenes`. `whole`: the greedy caption is true and names "
+    "every object. `recall_at_1`: each full caption looks for its own scene among all by the contrast; `reranked_recall_at_1`: after matching has "
+    "ranked the best again. The filter keeps web texts, half of them damaged, that matching takes for true with more than 1/2.",
 )
 
 BLIP_RECIPES: tuple[Recipe, ...] = ()

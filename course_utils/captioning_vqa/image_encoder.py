@@ -1,4 +1,4 @@
-"""By which BLIP and BLIP-2 see: a vision transformer as `language.vit`, of which every token is wanted, not only the class; or CLIP's residual network."""
+"""By which BLIP and BLIP-2 see: as `language.vit`, but every token is wanted, not only the class. Or by the residual network of a CLIP."""
 
 from typing import Self
 
