@@ -190,15 +190,20 @@ class BLIP(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
         uniforms: Tensor,
         keys: Keys | None = None,
         alpha: float = 0.0,
+        alike: Tensor | None = None,
     ) -> BLIPLosses:
-        """The same from what the image encoder gave, tokens (batch, 1 + patches, image_width)."""
+        """The same from what the image encoder gave, tokens (batch, 1 + patches, image_width).
+
+        Args:
+            alike: (batch, batch) bool, which text (row) fits which other picture (column) as well: matching does not take these for wrong.
+        """
         image_features, text_features = self.image_vectors(tokens), self.encode_text(input_ids, attention_mask)
         keys = keys_of(image_features, text_features) if keys is None else keys
         contrast = contrastive_loss(image_features, text_features, self.logit_scale, keys, alpha)
 
         similarities = self.logit_scale * image_features @ text_features.T
-        other_text = hard_negatives(similarities, uniforms[0])
-        other_image = hard_negatives(similarities.T, uniforms[1])
+        other_text = hard_negatives(similarities, uniforms[0], None if alike is None else alike.T)
+        other_image = hard_negatives(similarities.T, uniforms[1], alike)
         # true pairs, then each text with another picture, then each picture with another text
         pictures = torch.cat([tokens, tokens[other_image], tokens])
         texts = torch.cat([input_ids, input_ids, input_ids[other_text]])

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -14,7 +15,7 @@ from course_utils.captioning_vqa.losses import Keys, enqueue, follow
 from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.clip.recipes import CLIP_SCENES, SCENES_CLIP, one_each
 from course_utils.data import loader
-from course_utils.data.scenes import SceneRecords, captions, records, render
+from course_utils.data.scenes import BACKGROUNDS, COLORS, SceneRecords, captions, records, render
 from course_utils.language.recipes import device_of
 from course_utils.language.texts import END, PAD, scenes_tokenizer, special
 from course_utils.language.tokenizer import padded
@@ -28,10 +29,11 @@ READ_ID, MATCH_ID, WRITE_ID = WORDS, WORDS + 1, WORDS + 2  # [CLS], [ENC], [DEC]
 TEXT_LENGTH = 56  # the longest caption has 50 tokens, and there are two more
 LEVELS = ("full", "places", "objects")  # of captions: those that name every object
 FULL = 0.5  # share of the training captions that are of the level "full"; the others are of any
-ENCODED = 40_000  # scenes whose features are computed before the training
+ENCODED = 24_000  # scenes whose features are computed before the training
+RIVALS = 16  # nearest neighbours of a scene, one of which may be in its batch
 QUEUE = 512  # vectors that wait in the queue
 ALPHA = 0.4  # how much the slow copy's opinion counts among the targets of the contrast
-CANDIDATES = 16  # that matching ranks again
+CANDIDATES = 8  # that matching ranks again
 CHUNK = 100  # pictures at once while measuring
 LONGEST = 54  # tokens of a caption that is written
 
@@ -84,37 +86,73 @@ def features_of(model: BLIP, images: Tensor) -> Tensor:
     return torch.cat([model.image_encoder.features(part.to(device)).half().cpu() for part in images.split(CHUNK)])
 
 
-class CaptionedFeatures(Dataset):
-    """Scenes as `features` (batch, 17, 384), with `input_ids` and `attention_mask` (batch, texts, 56) of their texts.
+def meanings(scenes: SceneRecords) -> Tensor:
+    """What a caption of each of `LEVELS` says, as a number, (scenes, levels) int64: scenes with the same number have the same caption."""
+    kinds = (scenes.shape * len(COLORS) + scenes.color + 1).where(scenes.present, 0)  # 0 to 48
+    digits = 49 ** torch.arange(4)
+    places, objects = (kinds * digits).sum(dim=1), (kinds.sort(dim=1).values * digits).sum(dim=1)
+    sizes = ((scenes.size + 1) * 3 ** torch.arange(4)).sum(dim=1)
+    return torch.stack([(places * 81 + sizes) * len(BACKGROUNDS) + scenes.background, places, objects], dim=1)
 
-    All are encoded at the start, once.
+
+def rivals_of(features: Tensor, number: int = RIVALS) -> Tensor:
+    """The nearest others of each picture by what the pooling of `clip-scenes` saw, (pictures, number) int64, the nearest first."""
+    seen = F.normalize(features[:, 0].float(), dim=1)
+    parts = []
+    for part in torch.arange(len(seen)).split(1000):
+        table = seen[part] @ seen.T
+        table[torch.arange(len(part)), part] = -1
+        parts.append(table.topk(number, dim=1).indices)
+    return torch.cat(parts)
+
+
+class CaptionedFeatures(Dataset):
+    """Scenes as `features` (batch, 17, 384), with `input_ids` and `attention_mask` (batch, texts, 56) of their texts and what these mean,
+    `meaning` (batch, texts).
+
+    All are encoded at the start, once. With rivals the second half of a batch are near neighbours of the first: the paper finds hard negatives
+    in batches of some thousand pairs, in which each has rivals; in our small ones there would be few.
 
     Args:
         model: whose image encoder is frozen.
         scenes: to look at.
         texts: for each scene equally many.
+        meaning: (scenes, texts) int64, equal where one text fits the other's scene; by default where texts are equal.
+        rivals: how many neighbours of a scene can become its rival; 0 for batches as they come.
     """
 
-    def __init__(self, model: BLIP, scenes: SceneRecords, texts: Sequence[Sequence[str]]):
+    def __init__(
+        self, model: BLIP, scenes: SceneRecords, texts: Sequence[Sequence[str]], meaning: Tensor | None = None, rivals: int = 0
+    ):  # fmt: skip
         parts = torch.arange(len(texts)).split(1000)
         self.features = torch.cat([features_of(model, render(scenes[part])) for part in parts])
         ids, mask = text_ids([text for few in texts for text in few], TEXT_LENGTH)
         self.ids, self.mask = (rows.unflatten(0, (len(texts), -1)) for rows in (ids.short(), mask))
+        self.meaning = ids.unique(dim=0, return_inverse=True)[1].view(len(texts), -1) if meaning is None else meaning
+        self.rivals = rivals_of(self.features, rivals) if rivals else None
 
     def __len__(self) -> int:
         return len(self.features)
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.as_tensor(indices)
-        features, ids, mask = self.features[chosen].float(), self.ids[chosen].long(), self.mask[chosen]
-        return {"features": features, "input_ids": ids, "attention_mask": mask}
+        if self.rivals is not None:
+            half = len(chosen) // 2
+            which = chosen[-half:] % self.rivals.shape[1]  # as good as drawn: the order of the numbers is
+            chosen = torch.cat([chosen[:-half], self.rivals[chosen[:half], which]])
+        return {
+            "features": self.features[chosen].float(),
+            "input_ids": self.ids[chosen].long(),
+            "attention_mask": self.mask[chosen],
+            "meaning": self.meaning[chosen],
+        }
 
 
-def captioned(count: int, split: str = "train") -> CaptionedFeatures:
+def captioned(count: int, split: str = "train", rivals: int = RIVALS) -> CaptionedFeatures:
     """Scenes of a split with their captions of each of `LEVELS`."""
     scenes = records(split, range(count))
     texts = [[caption.text for caption in few] for few in captions(scenes, levels=LEVELS)]
-    return CaptionedFeatures(blip_on_clip(), scenes, texts)
+    return CaptionedFeatures(blip_on_clip(), scenes, texts, meanings(scenes), rivals)
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
@@ -173,7 +211,9 @@ def pretraining_player(
         keys = state.keys(features, ids, mask)
         alpha = ALPHA * min(1.0, int(state.steps) / state.warmup)
         uniforms = torch.rand(2, len(ids), len(ids), device=ids.device)
-        losses = model.losses_of(model.image_encoder.tokens(features), ids, mask, uniforms, keys, alpha)
+        meant, row = batch["meaning"], chosen[1]
+        alike = meant[chosen][:, None] == meant[:, row].T  # (texts, pictures), each picture by the level of the text
+        losses = model.losses_of(model.image_encoder.tokens(features), ids, mask, uniforms, keys, alpha, alike)
         logs = {name: value.detach() for name, value in losses._asdict().items()}
         return torch.stack(losses).sum(), logs
 
@@ -222,7 +262,8 @@ def search(model: BLIP, images: Tensor, texts: Sequence[str], k: int = CANDIDATE
     def match(queries: Tensor, candidates: Tensor) -> Tensor:
         parts = zip(queries.split(CHUNK), candidates.split(CHUNK), strict=True)
         logits = [model.match(tokens[found], *trimmed(ids[asked], mask[asked])) for asked, found in parts]
-        return torch.cat(logits).float().softmax(dim=1)[:, 1]
+        no, yes = torch.cat(logits).float().unbind(dim=1)
+        return yes - no  # the probability would be 1 for many
 
     return similarities.cpu(), rerank(similarities, min(k, len(images)), match).cpu()
 
@@ -286,7 +327,7 @@ BLIP_SCENES = Recipe(
     model=blip_on_clip,
     players=pretraining_player,
     loader=lambda: loader(captioned(scale(smoke=500, cpu=ENCODED, gpu=ENCODED)), 32),
-    steps={"smoke": 3, "cpu": 5_000, "gpu": 40_000},
+    steps={"smoke": 3, "cpu": 3_000, "gpu": 40_000},
     metrics=_blip_metrics,
     targets={
         "whole": Target(at_least=0.9),

@@ -1,5 +1,7 @@
 """The recipe of BLIP: every function of it on an untrained network, what it reads and writes, and what its training does."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ def model():
 
 
 def batch(count: int = FEW) -> dict:
-    return recipes.captioned(count).__getitems__(range(count))
+    return recipes.captioned(count, rivals=0).__getitems__(range(count))
 
 
 def test_what_is_asked_for_is_measured(model):
@@ -55,7 +57,7 @@ def test_the_eyes_are_those_of_clip_and_are_frozen(model):
 
 
 def test_stored_features_are_those_of_the_scenes(model):
-    data = recipes.captioned(FEW)
+    data = recipes.captioned(FEW, rivals=0)
     scenes = records("train", range(FEW))
     own = model.image_encoder.features(render(scenes).to(runtime.device())).cpu()
     one = data.__getitems__([3])
@@ -123,4 +125,40 @@ def test_search_ranks_only_the_candidates_again(model):
     kept = again[0].isfinite().nonzero()[:, 0]
     assert set(kept.tolist()) == set(contrast[0].topk(3).indices.tolist())
     yes = recipes.matched(model, images[kept], [texts[0]] * 3)
-    torch.testing.assert_close(again[0, kept], contrast[0, kept] + yes, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(again[0, kept], contrast[0, kept] + yes.logit(), atol=1e-4, rtol=1e-4)
+
+
+def test_equal_meanings_are_equal_facts():
+    scenes = records("train", range(300), objects=1)
+    numbers, said = recipes.meanings(scenes), captions(scenes, levels=recipes.LEVELS)
+    for level in range(2):
+        facts = [row[level].facts for row in said]
+        pairs = [(a, b) for a in range(300) for b in range(a)]
+        same = [bool(numbers[a, level] == numbers[b, level]) for a, b in pairs]
+        assert same == [facts[a] == facts[b] for a, b in pairs] and any(same)
+    many = records("train", range(300), objects=4)
+    assert len(recipes.meanings(many)[:, 0].unique()) == 300
+    moved = dataclasses.replace(many, shape=many.shape.roll(1, 1), color=many.color.roll(1, 1))
+    assert recipes.meanings(moved)[:, 2].equal(recipes.meanings(many)[:, 2])
+    assert not recipes.meanings(moved)[:, 1].equal(recipes.meanings(many)[:, 1])
+
+
+def test_a_rival_is_near_and_never_the_scene_itself():
+    data = recipes.captioned(60, rivals=3)
+    seen = torch.nn.functional.normalize(data.features[:, 0].float(), dim=1)
+    table = (seen @ seen.T).fill_diagonal_(-1)
+    assert data.rivals.equal(table.topk(3, dim=1).indices)
+    few = data.__getitems__(list(range(10)))
+    assert few["features"][:5].equal(data.features[:5].float())
+    own = data.features[data.rivals[:5].flatten()].unflatten(0, (5, 3)).float()
+    assert (own == few["features"][5:, None]).flatten(2).all(2).any(1).all()
+
+
+def test_what_fits_as_well_is_no_wrong_partner(monkeypatch):
+    model, few, seen = recipes.blip_on_clip(), batch(), []
+    few["meaning"][3] = few["meaning"][5]
+    losses_of = model.losses_of
+    monkeypatch.setattr(model, "losses_of", lambda *given: seen.append(given[-1]) or losses_of(*given))
+    recipes.pretraining_player(model).objective(few)
+    others = seen[0] & ~torch.eye(FEW, dtype=torch.bool)
+    assert others[3, 5] and others[5, 3] and others.sum() == 2
