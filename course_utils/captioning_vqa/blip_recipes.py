@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -126,6 +127,17 @@ class CaptionedFeatures(Dataset):
     ):  # fmt: skip
         parts = torch.arange(len(texts)).split(1000)
         self.features = torch.cat([features_of(model, render(scenes[part])) for part in parts])
+        self._hold(texts, meaning, rivals)
+
+    @classmethod
+    def of(cls, features: Tensor, texts: Sequence[Sequence[str]]) -> Self:
+        """The same of features (scenes, 17, 384) that are there already."""
+        data = cls.__new__(cls)
+        data.features = features
+        data._hold(texts, None, 0)
+        return data
+
+    def _hold(self, texts: Sequence[Sequence[str]], meaning: Tensor | None, rivals: int) -> None:
         ids, mask = text_ids([text for few in texts for text in few], TEXT_LENGTH)
         self.ids, self.mask = (rows.unflatten(0, (len(texts), -1)) for rows in (ids.short(), mask))
         self.meaning = ids.unique(dim=0, return_inverse=True)[1].view(len(texts), -1) if meaning is None else meaning
@@ -195,12 +207,13 @@ class Pretraining(nn.Module):
 
 
 def pretraining_player(
-    model: BLIP, learning_rate: float = 1.5e-3, full: float = FULL, ema_decay: float = 0.995
+    model: BLIP, learning_rate: float = 1.5e-3, full: float = FULL, ema_decay: float = 0.995, hard: bool = True
 ) -> Player:
     """A BLIP that learns to compare, to match and to write, all at once; batches as `CaptionedFeatures` makes them.
 
     Args:
         full: share of the pictures that get the first of their texts; the others get any.
+        hard: wrong pairs are drawn by their similarity; if not, each text is matched with the next picture, which is like a random one.
     """
     state = Pretraining(model)
 
@@ -213,6 +226,8 @@ def pretraining_player(
         uniforms = torch.rand(2, len(ids), len(ids), device=ids.device)
         meant, row = batch["meaning"], chosen[1]
         alike = meant[chosen][:, None] == meant[:, row].T  # (texts, pictures), each picture by the level of the text
+        if not hard:
+            alike = ~torch.eye(len(ids), dtype=torch.bool, device=ids.device).roll(1, 1)
         losses = model.losses_of(model.image_encoder.tokens(features), ids, mask, uniforms, keys, alpha, alike)
         logs = {name: value.detach() for name, value in losses._asdict().items()}
         return torch.stack(losses).sum(), logs
