@@ -266,13 +266,27 @@ def matched(model: BLIP, images: Tensor, texts: Sequence[str]) -> Tensor:
 
 
 @torch.inference_mode()
+def familiarity(model: BLIP, images: Tensor) -> Tensor:
+    """Cosine of each picture with what the model writes about it, (pictures,) on the CPU: low for pictures that are not of its world."""
+    device, found = device_of(model), []
+    for part in images.split(CHUNK):
+        ids, mask = text_ids(described(model, part))
+        texts = model.encode_text(ids.to(device), mask.to(device))
+        found.append((model.encode_image(part.to(device)) * texts).sum(dim=1).cpu())
+    return torch.cat(found)
+
+
+@torch.inference_mode()
 def search(model: BLIP, images: Tensor, texts: Sequence[str], k: int = CANDIDATES) -> tuple[Tensor, Tensor]:
-    """Scores (texts, pictures) of the contrast, and after matching has ranked the best k of each text again; both on the CPU."""
+    """Scores (texts, pictures) of the contrast, with its scale, and after matching has ranked the best k of each text again; both on the CPU.
+
+    The scores of these are the logit of the contrast plus that of matching.
+    """
     device = device_of(model)
     ids, mask = (rows.to(device) for rows in text_ids(texts))
     tokens = torch.cat([model.image_encoder(part.to(device)) for part in images.split(CHUNK)])
     vectors = torch.cat([model.encode_text(*rows) for rows in zip(ids.split(CHUNK), mask.split(CHUNK), strict=True)])
-    similarities = vectors @ model.image_vectors(tokens).T
+    similarities = model.logit_scale * vectors @ model.image_vectors(tokens).T
 
     def match(queries: Tensor, candidates: Tensor) -> Tensor:
         parts = zip(queries.split(CHUNK), candidates.split(CHUNK), strict=True)
@@ -308,6 +322,7 @@ def _blip_metrics(model: BLIP, samples: int) -> dict[str, float]:
         "reranked_recall_at_1": again,
         "gained_by_matching": again - first,
         **_filtered(kept, torch.tensor([one.true for one in found])),
+        "familiar": familiarity(model, images).quantile(0.01).item(),
     }
 
 
@@ -358,7 +373,8 @@ BLIP_SCENES = Recipe(
     frozen={"image_encoder.network": "clip-scenes"},
     about="One small text transformer in three roles on the frozen image encoder of `clip-scenes`. `whole`: the greedy caption is true and names "
     "every object. `recall_at_1`: each full caption looks for its own scene among all by the contrast; `reranked_recall_at_1`: after matching has "
-    "ranked the best again. The filter keeps web texts, half of them damaged, that matching takes for true with more than 1/2.",
+    "ranked the best again. The filter keeps web texts, half of them damaged, that matching takes for true with more than 1/2. "
+    "`familiar`: the cosine with its own caption that 99 of 100 held-out scenes reach.",
 )
 
 BLIP_RECIPES: tuple[Recipe, ...] = ()
