@@ -1,10 +1,14 @@
 """Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`, then `check.three_masks(three_masks)`."""
 
 from course_utils.checks.captioning_vqa.blip import bootstrapped, hard_negatives, soft_contrast, three_masks
+from course_utils.checks.captioning_vqa.blip2 import prefixed, query_contrast, who_sees_whom
 
 __all__ = [
     "bootstrapped",
     "hard_negatives",
+    "prefixed",
+    "query_contrast",
     "soft_contrast",
     "three_masks",
+    "who_sees_whom",
 ]
