@@ -8,7 +8,6 @@ from torch import Tensor
 
 from course_utils import runtime
 from course_utils.data import Blocks, Documents, loader
-from course_utils.data.scenes import QUESTION_KINDS
 from course_utils.data.scenes.grammar import accepts
 from course_utils.language import fewshot
 from course_utils.language.corruption import IGNORED
@@ -20,6 +19,7 @@ from course_utils.language.t5 import T5, T5Config
 from course_utils.language.texts import (
     DOCS_VOCABULARY,
     END,
+    TASK_QUESTIONS,
     Captions,
     SceneTasks,
     decoded,
@@ -277,7 +277,7 @@ def _t5_chance(samples: int) -> dict[str, float]:
     """The most frequent answer to each kind of question."""
     seen = SceneTasks("train", task="answer").questions(range(COUNTED))
     best = {}
-    for kind in QUESTION_KINDS:
+    for kind in TASK_QUESTIONS:
         answers = [asked["answer"] for asked in seen if asked["kind"] == kind]
         best[kind] = max(set(answers), key=answers.count) if answers else ""
     asked = SceneTasks("test", task="answer").questions(range(samples))

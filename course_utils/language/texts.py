@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from course_utils.data import Documents, Scenes
 from course_utils.data.draws import Draws, keys
-from course_utils.data.scenes import LENGTHS
+from course_utils.data.scenes import LENGTHS, QUESTION_KINDS
 from course_utils.language.corruption import IGNORED, corrupt_spans
 from course_utils.language.tokenizer import BytePairTokenizer, padded
 
@@ -25,6 +25,8 @@ SENTINELS = tuple(f"<{number}>" for number in range(10))
 DOCS_VOCABULARY = 1024
 LEARNED_FROM = 1000  # scenes whose captions and questions hold every word there is
 TASKS = ("mend", "complete", "answer")
+TASK_QUESTIONS = tuple(kind for kind in QUESTION_KINDS if kind != "comparison")
+"""Kinds of the questions that the tokenizer and `t5-scenes` have learned from."""
 
 
 @functools.cache
@@ -38,8 +40,13 @@ def scenes_tokenizer() -> BytePairTokenizer:
     """Byte-pair encoding of captions and questions, in which every word is one token; special tokens for all models that read them."""
     batch = Scenes("train", fields=("captions", "questions"))[range(LEARNED_FROM)]
     texts = [caption for few in batch["captions"] for caption in few]
-    texts += [text for few in batch["questions"] for asked in few for text in (asked["text"], asked["answer"])]
+    texts += [text for few in _known(batch["questions"]) for asked in few for text in (asked["text"], asked["answer"])]
     return BytePairTokenizer.train(texts, 4096, (END, PAD, MASK, *SENTINELS, *(f"{task}:" for task in TASKS)))
+
+
+def _known(asked: list[list[dict[str, str]]]) -> list[list[dict[str, str]]]:
+    """The questions that are of `TASK_QUESTIONS`."""
+    return [[one for one in few if one["kind"] in TASK_QUESTIONS] for few in asked]
 
 
 def special(token: str) -> int:
@@ -129,7 +136,8 @@ class SceneTasks(Dataset):
         draws = Draws(keys(batch["texture"], self.seed, 7))
         which, tasks = draws.integers(2520)[:, 0].tolist(), draws.integers(len(TASKS))[:, 0].tolist()
         noise = draws.integers(2**24, 128) / 2**24
-        asked = [few[number % len(few)] for few, number in zip(batch["questions"], which, strict=True)]
+        known = _known(batch["questions"])
+        asked = [few[number % len(few)] for few, number in zip(known, which, strict=True)]
         names = [self.task or TASKS[number] for number in tasks]
         return list(zip(batch["caption"], asked, names, noise, strict=True))
 

@@ -253,6 +253,9 @@ def answer(text: str, things: list[dict], tone: str) -> str:
         return tone
     if text.startswith("Is there "):
         return "yes" if is_true(f"A {text[9:]}." if text[9] not in "a" else f"{text[9:]}.", things, tone) else "no"
+    if found := re.match("Are there more (.*) than (.*)", text):
+        more, fewer = (number(read_object(words), things) for words in found.groups())
+        return "yes" if more > fewer else "no"
     if found := re.match("How many (.*) are there", text):
         return NUMBERS[number(read_object(found[1]), things)]
     if found := re.match("What (color|shape|size) is the (.*)", text):
@@ -284,6 +287,7 @@ def test_answers_are_exactly_balanced_scene_by_scene():
         assert sorted(answers["exists"]) == ["no", "yes"]
         assert sorted(answers["relation"]) in ([], ["no", "yes"])
         assert sorted(answers["count_of"]) in ([], ["one", "two", "zero"])
+        assert sorted(answers["comparison"]) == ["no", "yes"]
 
 
 def blind_accuracy(train: list, test: list) -> dict[str, float]:
@@ -305,7 +309,7 @@ def test_answers_cannot_be_guessed_without_the_picture():
         [question for few in questions(records(split, range(4000))) for question in few] for split in ("train", "test")
     ]
     chance = {"exists": 1 / 2, "relation": 1 / 2, "count": 1 / 4, "count_of": 1 / 3, "color": 1 / 7, "shape": 1 / 6}
-    chance |= {"size": 1 / 2, "place": 1 / 4, "background": 1 / 6}
+    chance |= {"size": 1 / 2, "place": 1 / 4, "background": 1 / 6, "comparison": 1 / 2}
     blind = blind_accuracy(*asked)
     assert set(blind) == set(QUESTION_KINDS) == set(chance)
     for kind, accuracy in blind.items():

@@ -95,6 +95,12 @@ def test_tasks_ask_for_what_is_missing(task):
             assert given == caption
 
 
+def test_tasks_ask_questions_of_the_kinds_that_were_learned_and_no_later_kind():
+    kinds = {asked["kind"] for asked in SceneTasks("train", task="answer").questions(range(500))}
+    assert kinds == set(texts.TASK_QUESTIONS)
+    assert "comparison" not in kinds
+
+
 def test_tasks_are_mixed_and_a_batch_does_not_depend_on_its_company():
     data = SceneTasks("train")
     together = data.__getitems__(range(90))

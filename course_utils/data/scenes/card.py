@@ -123,7 +123,7 @@ scenes, by one who knows which scenes each caption is true of and nothing else:
 | --- | --- | --- | --- | --- |
 {recall}
 
-**Questions.** Nine kinds. Yes and no come in pairs about one scene, "how many red objects" in threes (zero, one, two);
+**Questions.** Ten kinds. Yes and no come in pairs about one scene, "how many red objects" in threes (zero, one, two);
 the others are balanced because the records are. The words alone give nothing away, held-out pairs included.
 
 **Load.**

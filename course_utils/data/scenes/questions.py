@@ -4,6 +4,7 @@ Balance is built in scene by scene, so that it holds for any batch, in any order
 
 - yes or no (`exists`, `relation`): asked in pairs, one true, one false, in the same words with other values;
 - `count_of` ("How many red objects are there?"): asked in threes, with the answers zero, one and two;
+- `comparison` ("Are there more red objects than blue objects?"): asked both ways round, of two colors or two shapes, which are equally frequent;
 - `count`, `color`, `shape`, `size`, `place`, `background`: the records are balanced, so the answers are.
 
 A question that has no single answer is not asked: "What color is the circle?" needs exactly one circle.
@@ -17,7 +18,7 @@ from course_utils.data.scenes.captions import NUMBERS, noun, one
 from course_utils.data.scenes.facts import RELATED, RELATIONS, Pattern, objects
 from course_utils.data.scenes.records import ALLOWED, BACKGROUNDS, COLORS, HELD_OUT, PLACES, SHAPES, SIZES, SceneRecords
 
-QUESTION_KINDS = ("exists", "relation", "count", "count_of", "color", "shape", "size", "place", "background")
+QUESTION_KINDS = ("exists", "relation", "count", "count_of", "color", "shape", "size", "place", "background", "comparison")
 ANSWERS = ("yes", "no", *NUMBERS, *COLORS, *SHAPES, *SIZES, *PLACES, *BACKGROUNDS)
 """Every answer that a question can have."""
 
@@ -127,6 +128,23 @@ def _referred(thing: Pattern, by: Pattern, things: list[Pattern], draw: int) -> 
     return f"object at the {PLACES[thing.place]}"
 
 
+def _comparison(things: list[Pattern], draw: list[int]) -> list[Question]:
+    """Of two kinds that are both there where their numbers differ, else of one that is there and one that is not."""
+    reduce = (_color, _shape)[draw[0] % 2]
+    seen = list(dict.fromkeys(reduce(thing) for thing in things))
+    absent = _absent(seen[0], things, draw[1])
+    choices = _more(seen, things) or _more([*seen, absent], things)
+    more, fewer = choices[draw[2] % len(choices)]
+    asked = ((more, fewer, "yes"), (fewer, more, "no"))
+    texts = [f"Are there more {noun(a, plural=True)} than {noun(b, plural=True)}?" for a, b, _ in asked]
+    return _turned([Question("comparison", text, turn[2]) for text, turn in zip(texts, asked, strict=True)], draw)
+
+
+def _more(patterns: list[Pattern], things: list[Pattern]) -> list[tuple[Pattern, Pattern]]:
+    """Pairs of which the first fits more objects than the second."""
+    return [(a, b) for a in patterns for b in patterns if _number(a, things) > _number(b, things)]
+
+
 def _color_of(things: list[Pattern], draw: list[int]) -> list[Question]:
     thing = things[draw[0] % len(things)]
     words = _referred(thing, _shape(thing), things, draw[1])
@@ -162,6 +180,7 @@ _ASKERS = {
     "shape": _shape_of,
     "size": _size_of,
     "place": _place_of,
+    "comparison": _comparison,
 }
 
 
