@@ -787,7 +787,7 @@ for name, value in glyph_card["metrics"].items():
     print(name.ljust(28), f"{value:>10.3f}", *(f"{glyph_card[kind][name]:>10.3f}" for kind in ("chance", "ceiling")))
 
 # %% [markdown]
-# (Chance: real characters of other names. Ceiling: the characters themselves.) Far above chance, and far below the ceiling: the target was 0.3 of `recall_at_10`. Compare the two rows: is it the letter that it misses, the script, or what stands above and below? A scene's caption is put together from words that each occur ten thousand times; most words in these names occur a few times, and what a word like *zhe* looks like stands in no other word. Try your own: `course sample t2i-glyphs --prompt "latin small letter e with acute" -n 9 --out sheet.png`.
+# (Chance: real characters of other names. Ceiling: the characters themselves.) Far above chance, and far below the ceiling (0.3 of `recall_at_10` had been hoped for). Compare the two rows: is it the letter that it misses, the script, or what stands above and below? A scene's caption is put together from words that each occur ten thousand times; most words in these names occur a few times, and what a word like *zhe* looks like stands in no other word. Try your own: `course sample t2i-glyphs --prompt "latin small letter e with acute" -n 9 --out sheet.png`.
 #
 # ## Break it: what no caption ever said
 #
