@@ -1,6 +1,7 @@
 """Studies of notebook 01_clipcap: what must learn between two finished models (claim C37), what the way of drawing changes, and which mistakes a
 likelihood notices."""
 
+import functools
 from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -39,15 +40,25 @@ NOTEBOOK = clipcap_recipes.NOTEBOOK
 # --- C37: what must learn ---------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=1)  # every cell learns from the same
+def _single_objects(length: int) -> CaptionedVectors:
+    return CaptionedVectors(length, objects=1)
+
+
 def _bridge_run(mapper: str, language_model: str, seed: int) -> dict[str, float]:
     """Scenes of one object, whose full captions are short, so that all four can be trained."""
     length, steps, samples = scale(smoke=(64, 3, 8), cpu=(6_000, 450, 400), gpu=(50_000, 10_000, 1000))
     torch.manual_seed(seed)
     model = between(Mapper(replace(MAPPER, kind=mapper)), frozen=language_model == "frozen")
     learns = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    data = CaptionedVectors(length, objects=1)
     rate = 2e-3 if language_model == "frozen" else 1e-3
-    fit(clipcap_player(model, rate, ema_decay=0.98), loader(data, 64, seed=seed), steps, seed=seed, progress=False)
+    fit(
+        clipcap_player(model, rate, ema_decay=0.98),
+        loader(_single_objects(length), 64, seed=seed),
+        steps,
+        seed=seed,
+        progress=False,
+    )
     scenes = records("validation", range(samples), objects=1)
     texts = full_captions(scenes)
     found = truth_scores(described(model, vectors(render(scenes, SIZE))), scenes)

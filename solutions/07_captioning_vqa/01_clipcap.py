@@ -32,6 +32,7 @@ import math
 import numpy
 import torch
 import torch.nn.functional as F
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import Tensor, nn
 
 from course_utils import plots, runtime, scale, training, widgets
@@ -77,7 +78,7 @@ for number, text in enumerate(written):
 # $$ p_1, \dots, p_k = F(\mathrm{CLIP}(x)), \qquad \mathcal L = -\,\frac{1}{\sum_i n_i} \sum_i \sum_{t=1}^{n_i} \log p\big(c_{i,t} \mid p_1, \dots, p_k,\; c_{i,1}, \dots, c_{i,t-1}\big) $$
 #
 # - $x_i$: picture $i$; $c_{i,1}, \dots, c_{i,n_i}$: the tokens of its caption, the last of them the end token,
-# - $k$: length of the prefix, in the paper 10 (frozen language model up to 40), here 8,
+# - $k$: length of the prefix, in the paper 10, here 8,
 # - $F$: the **mapper**, the only part that must be trained. The authors compare: a small MLP while the language model is trained along; a transformer where that stays frozen, **prefix tuning**.
 #
 # The language model is not told what the prefix means. It is told, by gradients that flow *through* it into the mapper, what the prefix has to be so that it says the right thing.
@@ -338,7 +339,7 @@ print(f"{card['samples']} held-out scenes; {card['parameters']:,} trained parame
 # %% [markdown]
 # Chance is the caption of another scene. Everything that is written passes through one vector of 128 numbers, which CLIP learned for another purpose: to tell a picture's caption from those of others.
 #
-# **Is the mapper alone enough?** The paper's answer for photographs: with a frozen language model a transformer as mapper does about as well as training the language model along. The experiment asks it for scenes of one object: MLP or transformer, language model frozen or trained along, in equally many steps.
+# **Is the mapper alone enough?** The paper's answer for photographs: with a frozen language model a transformer as mapper does nearly as well as training the language model along. The experiment asks it for scenes of one object: MLP or transformer, language model frozen or trained along, in equally many steps.
 
 # %%
 rows = training.results(experiments.BRIDGE)
@@ -375,8 +376,9 @@ def page(picture: Tensor, caption: list[tuple[str, bool]]) -> Tensor:
             column, line = 0, line - 1
         axes[0, 1].text(column, line, word, color="crimson" if wrong else "black", family="monospace", fontsize=9, weight="bold" if wrong else "normal")
         column += len(word) + 1
-    figure.canvas.draw()
-    pixels = torch.from_numpy(numpy.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = torch.from_numpy(numpy.asarray(canvas.buffer_rgba())[..., :3].copy())
     return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
@@ -407,7 +409,7 @@ for name, texts in (("own", own), ("colours exchanged", wrong)):
     print(f"{name:<18}", ", ".join(f"{measure} {scores[measure]:.2f}" for measure in ("bleu_1", "bleu_4", "rouge_l", "cider", "whole")))
 
 # %% [markdown]
-# The scores that compare words with a reference fall a little; not one of the wrong captions is true. Whoever trains or chooses a captioner by them rewards the right words, not the right binding.
+# BLEU-1 counts words, and sees next to no difference; the others fall, and none of them to where a false caption belongs. Whoever chooses a captioner by such scores rewards the right words more than the right binding.
 # Then the *model*. Its own log p of both captions says whether it notices, and its own captions whether it makes the mistake:
 
 # %%
@@ -429,7 +431,7 @@ for name, part in parts.items():
     print(f"{name:<20} {sum(weight.numel() for weight in part.parameters()):>12,} parameters")
 
 # %% [markdown]
-# `ClipCap.from_authors` reads the files that the authors' training writes, with mapper and language model, and reads all sizes off the weights. Their released weights lie on a drive that asks to be opened by hand; once you have a file, name it here:
+# `ClipCap.from_authors` reads the files that the authors' training writes, with mapper and language model, and reads all sizes off the weights. Their released weights are to be fetched by hand; once you have a file, name it here:
 
 # %%
 PUBLISHED = ""  # for example "coco_weights.pt"
