@@ -1,5 +1,5 @@
-"""What notebook 01_clipcap needs trained: a mapper between two models that stay as they are, `clip-scenes`, which sees, and `gpt-scenes`, which
-writes."""
+"""What notebook 01_clipcap needs trained: a mapper from the vectors of `clip-scenes`, which sees and stays as it is, to the tokens of `gpt-scenes`,
+which writes and learns on, or stays as it is, too."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from course_utils.clip.clip import CLIP
 from course_utils.clip.recipes import CLIP_SCENES, SCENES_CLIP, SIZE, embed_pictures, written
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, SceneRecords, records, render
+from course_utils.hub import HubModel
 from course_utils.language.gpt2 import GPT2
 from course_utils.language.recipes import GPT_SCENES, SCENES
 from course_utils.language.texts import END, decoded, encoded, special
@@ -89,46 +90,43 @@ class CaptionedVectors(Dataset):
         }
 
 
-def clipcap_player(
-    mapper: Mapper,
-    language_model: GPT2 | None = None,
-    frozen: bool = True,
-    learning_rate: float = 2e-3,
-    ema_decay: float = 0.998,
-) -> Player:
-    """A mapper that learns captions; batches as `CaptionedVectors` makes them.
+class Captioner(ClipCap, HubModel):
+    """`MAPPER` and a GPT-2 of the size of `gpt-scenes` that learns, as one model to be saved."""
 
-    Args:
-        language_model: that writes; by default `gpt-scenes`.
-        frozen: it stays as it is; else it learns, too, and is changed in place.
-    """
-    model = ClipCap(mapper, language_model or load(GPT_SCENES), frozen)
+    def __init__(self) -> None:
+        super().__init__(Mapper(MAPPER), GPT2(SCENES), frozen=False)
+
+
+def between(mapper: Mapper, frozen: bool) -> ClipCap:
+    """A mapper before the trained `gpt-scenes`, which learns on unless it is frozen."""
+    return ClipCap(mapper, load(GPT_SCENES), frozen)
+
+
+def with_gpt_scenes(model: ClipCap) -> ClipCap:
+    """The same model with the weights of `gpt-scenes` in its language model."""
+    model.language_model.load_state_dict(load(GPT_SCENES).state_dict())
+    return model
+
+
+def clipcap_player(model: ClipCap, learning_rate: float = 1e-3, ema_decay: float = 0.998) -> Player:
+    """A mapper, and what else of the model is not frozen, that learns captions; batches as `CaptionedVectors` makes them."""
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         return model.loss(batch["features"], batch["input_ids"], batch["attention_mask"]), {}
 
-    module = mapper if frozen else model
-    return Player("mapper", module, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)
+    return Player("ClipCap", model, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def described(
-    mapper: Mapper,
-    features: Tensor,
-    language_model: GPT2 | None = None,
-    generator: torch.Generator | None = None,
-    **settings,
-) -> list[str]:
+def described(model: ClipCap, features: Tensor, generator: torch.Generator | None = None, **settings) -> list[str]:
     """A caption for each vector (pictures, 128), see `vectors`.
 
     Args:
-        language_model: by default `gpt-scenes`.
         generator, settings: as for `ClipCap.generate`; by default the likeliest token is taken each time.
     """
-    model, end = ClipCap(mapper, language_model or load(GPT_SCENES)), special(END)
-    device, texts = next(mapper.parameters()).device, []
+    device, end, texts = next(model.parameters()).device, special(END), []
     for part in features.split(CHUNK):
         ids = model.generate(part.to(device), LENGTH, generator, end_token_id=end, pad_token_id=end, **settings)
         texts += decoded(ids.cpu())
@@ -149,8 +147,8 @@ def caption_scores(write: Callable[[SceneRecords], list[str]], samples: int) -> 
     return truth_scores(write(scenes), scenes) | {"unseen_pairs_whole": truth_scores(write(unseen), unseen)["whole"]}
 
 
-def _clipcap_metrics(mapper: Mapper, samples: int) -> dict[str, float]:
-    return caption_scores(lambda scenes: described(mapper, vectors(render(scenes, SIZE))), samples)
+def _clipcap_metrics(model: ClipCap, samples: int) -> dict[str, float]:
+    return caption_scores(lambda scenes: described(model, vectors(render(scenes, SIZE))), samples)
 
 
 def _clipcap_chance(samples: int) -> dict[str, float]:
@@ -170,10 +168,10 @@ CLIPCAP_SCENES = Recipe(
     system="ClipCap",
     paper="Mokady, Hertz & Bermano, 2021",
     data="scenes, as vectors of clip-scenes, with full captions",
-    model=lambda: Mapper(MAPPER),
-    players=clipcap_player,
+    model=Captioner,
+    players=lambda model: clipcap_player(with_gpt_scenes(model)),
     loader=lambda: loader(CaptionedVectors(scale(smoke=200, cpu=SEEN, gpu=50_000)), 64),
-    steps={"smoke": 3, "cpu": 6_500, "gpu": 20_000},
+    steps={"smoke": 3, "cpu": 5_500, "gpu": 20_000},
     metrics=_clipcap_metrics,
     targets={"whole": Target(at_least=0.8)},
     samples=1000,
@@ -181,8 +179,9 @@ CLIPCAP_SCENES = Recipe(
     chance=_clipcap_chance,
     ceiling=lambda samples: caption_scores(full_captions, samples),
     minutes=30,
-    about="One vector of 128 numbers from the frozen `clip-scenes` becomes eight that the frozen `gpt-scenes` goes on from, by its likeliest tokens. "
-    "`true`: all that the caption states holds; `complete`: it names every object; `whole`: both. Chance is the caption of another scene.",
+    about="One vector of 128 numbers from the frozen `clip-scenes` becomes eight that a language model goes on from, by its likeliest tokens. That "
+    "begins as `gpt-scenes` and learns along with the mapper. `true`: all that the caption states holds; `complete`: it names every object; `whole`: "
+    "both. Chance is the caption of another scene.",
 )
 
 CLIPCAP_RECIPES: tuple[Recipe, ...] = ()

@@ -1,4 +1,4 @@
-"""The recipe of ClipCap: every function of it on an untrained mapper, what it reads and writes, and what learns."""
+"""The recipe of ClipCap: every function of it on an untrained model, what it reads and writes, and what learns."""
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from course_utils.captioning_vqa.clipcap import Mapper
 from course_utils.clip.recipes import CLIP_SCENES
 from course_utils.data import Scenes
 from course_utils.data.scenes import records, render
+from course_utils.hub import save_half
 from course_utils.language.recipes import GPT_SCENES
 from course_utils.language.texts import END, decoded, special
 from course_utils.training import load
@@ -17,14 +18,14 @@ FEW = 8
 
 
 @pytest.fixture
-def mapper():
+def model():
     torch.manual_seed(0)
     return recipes.CLIPCAP_SCENES.model().to(runtime.device()).eval()
 
 
-def test_what_is_asked_for_is_measured(mapper):
+def test_what_is_asked_for_is_measured(model):
     recipe = recipes.CLIPCAP_SCENES
-    measured, chance, ceiling = recipe.metrics(mapper, FEW), recipe.chance(FEW), recipe.ceiling(FEW)
+    measured, chance, ceiling = recipe.metrics(model, FEW), recipe.chance(FEW), recipe.ceiling(FEW)
     assert set(recipe.targets) <= set(measured) == set(chance) == set(ceiling)
     assert not any(target.met(measured[name]) or target.met(chance[name]) for name, target in recipe.targets.items())
     assert set(ceiling.values()) == {1.0} and chance["grammatical"] == 1.0
@@ -59,33 +60,43 @@ def test_stored_scenes_are_those_of_the_split():
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_only_the_mapper_learns_while_the_language_model_is_frozen(mapper, frozen):
-    writer = load(GPT_SCENES)
-    before = {name: value.clone() for name, value in writer.state_dict().items()}
-    player = recipes.clipcap_player(mapper.train().requires_grad_(), writer, frozen)
-    batch = {
-        name: value.to(runtime.device()) for name, value in recipes.CaptionedVectors(4).__getitems__(range(4)).items()
-    }
-    player.objective(batch)[0].backward()
-    assert all(weight.grad is not None for weight in mapper.parameters())
-    learns = [weight for weight in player.module.parameters() if weight.requires_grad]
-    assert len(learns) == len([*mapper.parameters()]) + (0 if frozen else len([*writer.parameters()]))
-    assert any(weight.grad is not None for weight in writer.parameters()) is not frozen
-    assert all(value.equal(before[name]) for name, value in writer.state_dict().items())
+def test_the_language_model_learns_unless_it_is_frozen(frozen):
+    torch.manual_seed(0)
+    model = recipes.between(Mapper(recipes.MAPPER), frozen).to(runtime.device())
+    player = recipes.clipcap_player(model)
+    batch = recipes.CaptionedVectors(4).__getitems__(range(4))
+    player.objective({name: value.to(runtime.device()) for name, value in batch.items()})[0].backward()
+    assert all(weight.grad is not None for weight in model.mapper.parameters())
+    reached = [weight.grad is not None for weight in model.language_model.parameters()]
+    assert not any(reached) if frozen else all(reached)
 
 
-def test_what_is_drawn_repeats_with_the_seed(mapper):
+def test_training_begins_with_the_language_model_of_captions(model):
+    recipes.CLIPCAP_SCENES.players(model)
+    own, trained = model.language_model.state_dict(), load(GPT_SCENES).state_dict()
+    assert own.keys() == trained.keys() and all(own[name].equal(trained[name]) for name in own)
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_a_captioner_can_be_saved_and_comes_back(model, tmp_path):
+    save_half(model, tmp_path)
+    again = load(recipes.CLIPCAP_SCENES, tmp_path)
+    assert (tmp_path / "model.safetensors").stat().st_size < 2.4e6, "in half precision; a byte a weight is half of that"
+    features = recipes.vectors(render(records("test", range(2)))).to(runtime.device())
+    torch.testing.assert_close(again.mapper(features), model.mapper(features), atol=2e-2, rtol=2e-2)
+
+
+def test_what_is_drawn_repeats_with_the_seed(model):
     features = recipes.vectors(render(records("test", range(3))))
 
     def draw(seed: int) -> list[str]:
-        return recipes.described(mapper, features, generator=runtime.generator(seed), temperature=1.0, top_p=0.9)
+        return recipes.described(model, features, runtime.generator(seed), temperature=1.0, top_p=0.9)
 
     assert draw(1) == draw(1) != draw(2) and len(draw(1)) == 3
 
 
-def test_a_caption_depends_on_the_picture_alone(monkeypatch):
-    torch.manual_seed(0)
-    mapper, features = Mapper(recipes.MAPPER).eval(), recipes.vectors(render(records("test", range(5))))
-    whole = recipes.described(mapper, features, num_beams=2)
+def test_a_caption_depends_on_the_picture_alone(model, monkeypatch):
+    features = recipes.vectors(render(records("test", range(5))))
+    whole = recipes.described(model, features, num_beams=2)
     monkeypatch.setattr(recipes, "CHUNK", 2)
-    assert recipes.described(mapper, features, num_beams=2) == whole
+    assert recipes.described(model, features, num_beams=2) == whole

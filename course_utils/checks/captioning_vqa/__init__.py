@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`, then `check.three_masks(three_masks)`."""
 
 from course_utils.checks.captioning_vqa.blip import bootstrapped, hard_negatives, soft_contrast, three_masks
@@ -12,3 +13,10 @@ __all__ = [
     "three_masks",
     "who_sees_whom",
 ]
+=======
+"""Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`."""
+
+from course_utils.checks.captioning_vqa.clipcap import beam_step, caption_loss, mapped_prefix, prefixed
+
+__all__ = ["beam_step", "caption_loss", "mapped_prefix", "prefixed"]
+>>>>>>> clipcap
