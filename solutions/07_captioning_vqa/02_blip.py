@@ -42,7 +42,7 @@ from course_utils.captioning_vqa.losses import matching_loss, writing_loss
 from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.checks import captioning_vqa as check
 from course_utils.data import loader
-from course_utils.data.scenes import captions, records, render, scene
+from course_utils.data.scenes import captions, records, render
 from course_utils.hub import OfflineError
 from course_utils.language.corruption import real_labels
 from course_utils.layers import draw_uniform

@@ -149,7 +149,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (_contrasted("F.cross_entropy(logits, targets)", "-F.cross_entropy(logits, targets)"), "The sign is wrong"),
         (_contrasted("F.cross_entropy(logits, targets)", "-(targets * logits.softmax(dim=1)).sum(dim=1).mean()"), "The logarithm is missing"),
         (_contrasted("F.cross_entropy(logits, targets)", "F.kl_div(logits.log_softmax(dim=1), targets, reduction='batchmean')"), "Kullback-Leibler"),
-        (_contrasted("F.cross_entropy(logits, targets)", "F.cross_entropy(logits, targets.argmax(dim=1))"), "These are hard targets"),
+        (_contrasted("F.cross_entropy(logits, targets)", "F.cross_entropy(logits, targets.argmax(dim=1))"), "only the largest is left"),
     ],
     "bootstrapped": [
         (_filter("raise NotImplementedError()"), "This is not written yet"),

@@ -337,10 +337,10 @@ def _without_queue(features: Tensor, slow_features: Tensor, keys: Tensor, scale:
 
 
 def _pairs(draw: Draw, batch: int, keys: int, dim: int, scale: float, alpha: float) -> tuple:
-    """Unit vectors; the keys of the batch are near its queries, and then come older ones."""
+    """Unit vectors; the keys of the batch are near its queries, and then come older ones, the first of which the slow copy takes for query 0's."""
     own = draw.normal(batch, dim)
     features, slow = (F.normalize(own + 0.7 * draw.normal(batch, dim), dim=1) for _ in range(2))
-    partners = torch.cat([own + 0.7 * draw.normal(batch, dim), draw.normal(keys - batch, dim)])
+    partners = torch.cat([own + 0.7 * draw.normal(batch, dim), slow[:1], draw.normal(keys - batch - 1, dim)])
     return features, slow, F.normalize(partners, dim=1), torch.tensor(scale), alpha
 
 
@@ -353,18 +353,18 @@ soft_contrast = Check(
     hint="Logits are scale * features @ keys.T, targets alpha * softmax of the slow copy's + (1 - alpha) * torch.eye(batch, keys), under torch.no_grad.",
     cases=(
         Case("4 queries, 10 keys, alpha 0.4", lambda draw: _pairs(draw, 4, 10, 6, 5.0, 0.4)),
-        Case("6 queries, 9 keys, alpha 0.7", lambda draw: _pairs(draw, 6, 9, 5, 3.0, 0.7)),
+        Case("6 queries, 9 keys, alpha 0.7", lambda draw: _pairs(draw, 6, 9, 5, 8.0, 0.7)),
     ),
     hidden_cases=(
         Case("3 queries, 12 keys, alpha 0.25", lambda draw: _pairs(draw, 3, 12, 8, 8.0, 0.25)),
-        Case("8 queries, 11 keys, alpha 0.9", lambda draw: _pairs(draw, 8, 11, 4, 2.0, 0.9)),
+        Case("8 queries, 11 keys, alpha 0.9", lambda draw: _pairs(draw, 8, 11, 4, 6.0, 0.9)),
     ),
     gradients="required",
     differentiable=("features", "slow_features", "scale"),
     mistakes=(
         Mistake(
             _judged(lambda logits, alpha: _eye(logits)),
-            "These are hard targets, in which only the own text is right: alpha of the weight belongs to the slow copy's opinion, and F.cross_entropy takes whole distributions.",
+            "These are hard targets, in which only the own text is right: alpha of the weight belongs to the slow copy's opinion.",
         ),
         Mistake(
             _judged(lambda logits, alpha: logits.softmax(dim=1)),
@@ -431,6 +431,10 @@ soft_contrast = Check(
                 _mixed, loss=lambda logits, targets: F.kl_div(logits.log_softmax(1), targets, reduction="batchmean")
             ),
             "That is the Kullback-Leibler divergence: its gradients for the features are the same, but the loss of the paper is the cross-entropy.",
+        ),
+        Mistake(
+            _judged(_mixed, loss=lambda logits, targets: F.cross_entropy(logits, targets.argmax(1))),
+            "Of the targets only the largest is left: F.cross_entropy takes whole distributions.",
         ),
     ),
 )
