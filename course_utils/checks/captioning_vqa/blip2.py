@@ -8,7 +8,7 @@ from torch import Tensor
 
 from course_utils.checks.engine import Case, Check, Draw, Mistake
 
-__all__ = ["prefixed", "query_contrast", "who_sees_whom"]
+__all__ = ["prefix_and_labels", "query_contrast", "who_sees_whom"]
 
 LOOK = "03_blip2, exercise"
 IGNORED = -100
@@ -412,20 +412,20 @@ def _other_inputs(make: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> C
 def _other_mask(make: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Parts]:
     """Another mask, made of (queries, attention_mask)."""
 
-    def prefixed(q: Tensor, w: Tensor, b: Tensor, words: Tensor, ids: Tensor, mask: Tensor) -> Parts:
+    def prefix_and_labels(q: Tensor, w: Tensor, b: Tensor, words: Tensor, ids: Tensor, mask: Tensor) -> Parts:
         inputs, _, labels = _prefixed(q, w, b, words, ids, mask)
         return inputs, make(q, mask), labels
 
-    return prefixed
+    return prefix_and_labels
 
 
 def _other_labels(make: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Parts]:
     """Other labels, made of (queries, input_ids, attention_mask)."""
 
-    def prefixed(q: Tensor, w: Tensor, b: Tensor, words: Tensor, ids: Tensor, mask: Tensor) -> Parts:
+    def prefix_and_labels(q: Tensor, w: Tensor, b: Tensor, words: Tensor, ids: Tensor, mask: Tensor) -> Parts:
         return *_prefixed(q, w, b, words, ids, mask)[:2], make(q, ids, mask)
 
-    return prefixed
+    return prefix_and_labels
 
 
 def _with_start(queries: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
@@ -464,8 +464,8 @@ def _captioned(
     )  # fmt: skip
 
 
-prefixed = Check(
-    name="prefixed",
+prefix_and_labels = Check(
+    name="prefix_and_labels",
     signature=("queries", "weight", "bias", "words", "input_ids", "attention_mask"),
     reference=_prefixed,
     holds="queries in the language model's width before the words, all of them seen, and only the caption's words asked for",
