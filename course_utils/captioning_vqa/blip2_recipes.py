@@ -1,7 +1,8 @@
-"""What notebook 03_blip2 needs trained: a Q-Former over the frozen `clip-scenes`, stage by stage, that speaks through the frozen `gpt-scenes`."""
+"""What notebook 03_blip2 needs trained: a Q-Former over the frozen `clip-scenes`, stage by stage, that speaks through a frozen GPT."""
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +12,15 @@ from torch.utils.data import Dataset
 from course_utils import runtime, scale
 from course_utils.captioning_vqa.blip import rerank
 from course_utils.captioning_vqa.blip2 import BLIP2
+from course_utils.captioning_vqa.clipcap_recipes import CLIPCAP_SCENES, caption_scores, full_captions
 from course_utils.captioning_vqa.losses import hard_negatives
-from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.captioning_vqa.qformer import QFormer, QFormerConfig, best_query
 from course_utils.clip.clip import CLIP
 from course_utils.clip.recipes import CLIP_SCENES, SIZE, one_each, written
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, SceneRecords, best_recall, records, render
 from course_utils.language.gpt2 import GPT2
-from course_utils.language.recipes import GPT_SCENES
+from course_utils.language.recipes import GPT_SCENES, T5_SCENES_RECIPE
 from course_utils.language.t5 import T5
 from course_utils.language.texts import END, decoded, encoded, special
 from course_utils.layers import draw_uniform
@@ -34,7 +35,7 @@ NETWORK = QFormerConfig(
     num_queries=8, width=96, depth=4, num_heads=4, hidden=256, context_width=IMAGE_WIDTH, vocab_size=480, max_positions=64, dim=64,
     start_token_id=466, output_width=128,
 )  # fmt: skip
-"""Texts are those of `gpt-scenes`, token by token; one that is written begins with their mask token instead of the end token."""
+"""Texts are in the tokens of `gpt-scenes`; one that is written begins with their mask token instead of the end token."""
 SEEN = 30_000  # scenes whose maps are computed before anything learns from them
 FULL = 0.5  # share of the captions in the first stage that are of the level "full"; in the second all are
 RERANKED = 10  # candidates of the contrast that matching looks at
@@ -140,25 +141,49 @@ def first_stage_player(
     return Player("Q-Former", model, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)
 
 
-def prompt(language_model: GPT2 | T5, count: int) -> Tensor:
-    """What stands between the queries and a caption, (count, n) int64: for GPT the token with which all its texts begin, for T5 its task."""
-    words = [special("complete:"), special(END)] if isinstance(language_model, T5) else [special(END)]
-    return torch.tensor(words).expand(count, -1)
+class Speaker(NamedTuple):
+    """A frozen language model, and the tokens that stand between the queries and a caption: how it is used to begin one."""
+
+    model: GPT2 | T5
+    prompt: tuple[int, ...]
+
+
+def clipcap_gpt() -> Speaker:
+    """The GPT of `clipcap-scenes`, which goes on from vectors at once. It is the one that has learned to heed what stands before a text."""
+    return Speaker(load(CLIPCAP_SCENES).language_model, ())
+
+
+def scenes_gpt() -> Speaker:
+    """`gpt-scenes`, which has read captions and nothing else; each begins with the end token."""
+    return Speaker(load(GPT_SCENES), (special(END),))
+
+
+def scenes_t5() -> Speaker:
+    """`t5-scenes`, an encoder-decoder, told to complete a caption of which it is given nothing."""
+    return Speaker(load(T5_SCENES_RECIPE), (special("complete:"), special(END)))
+
+
+def prompts(speaker: Speaker, count: int) -> Tensor:
+    """The speaker's prompt, (count, n) int64."""
+    return torch.tensor(speaker.prompt, dtype=torch.int64).expand(count, -1)
 
 
 def second_stage_player(
-    model: QFormer, language_model: GPT2 | T5, learning_rate: float = 1.5e-3, ema_decay: float = 0.998
+    model: QFormer, speaker: Speaker, learning_rate: float = 1.5e-3, ema_decay: float = 0.998
 ) -> Player:
-    """A Q-Former that learns to make the frozen language model write the captions; batches as `SeenScenes` makes them, of full captions."""
-    whole = BLIP2(nn.Identity(), model, language_model)  # the pictures are encoded already
+    """A Q-Former that learns to make the frozen language model write the captions; batches as `SeenScenes` makes them, of full captions.
+
+    Weight decay there is none: it would wear away what the first stage knows of texts, which has no gradient here.
+    """
+    whole = BLIP2(nn.Identity(), model, speaker.model)  # the pictures are encoded already
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         ids, mask = chosen_captions(batch, full=1.0)
-        asked = prompt(language_model, len(ids)).to(ids.device)
-        # the prompt takes the place of a caption's first token, which begins every text
+        asked = prompts(speaker, len(ids)).to(ids.device)
+        # without the token that begins every text
         return whole.loss(batch["image_tokens"], asked, ids[:, 1:], answer_mask=mask[:, 1:]), {}
 
-    return Player("Q-Former", model, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)
+    return Player("Q-Former", model, objective, learning_rate, (0.9, 0.98), ema_decay=ema_decay)
 
 
 def after_first_stage(model: QFormer) -> QFormer:
@@ -168,27 +193,23 @@ def after_first_stage(model: QFormer) -> QFormer:
 
 
 def described(
-    model: QFormer,
-    tokens: Tensor,
-    language_model: GPT2 | T5 | None = None,
-    generator: torch.Generator | None = None,
-    **settings,
+    model: QFormer, tokens: Tensor, speaker: Speaker | None = None, generator: torch.Generator | None = None, **settings
 ) -> list[str]:
     """A caption for each picture.
 
     Args:
         tokens: what the frozen encoder saw, (batch, 16, 384), see `image_tokens`.
-        language_model: by default `gpt-scenes`.
+        speaker: by default `clipcap_gpt()`.
         generator, settings: as for `BLIP2.generate`; by default the likeliest token is taken each time.
     """
-    speaker = language_model or load(GPT_SCENES)
+    speaker, end, texts = speaker or clipcap_gpt(), special(END), []
     device = next(model.parameters()).device
-    whole, texts = BLIP2(nn.Identity(), model, speaker), []
+    whole = BLIP2(nn.Identity(), model, speaker.model)
     for part in tokens.split(CHUNK):
-        asked = prompt(speaker, len(part)).to(device)
+        asked = prompts(speaker, len(part)).to(device)
         out = whole.generate(
-            part.to(device), LENGTH - 1, generator, prompt_ids=asked, end_token_id=special(END), pad_token_id=special(END), **settings
-        )  # fmt: skip
+            part.to(device), LENGTH - 1, generator, prompt_ids=asked, end_token_id=end, pad_token_id=end, **settings
+        )
         texts += decoded(out.cpu())
     return texts
 
@@ -227,11 +248,6 @@ def looked_at(
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
-
-
-def full_captions(scenes: SceneRecords) -> list[str]:
-    """The full caption of each scene."""
-    return [caption.text for caption in written(scenes, "full")]
 
 
 @torch.inference_mode()
@@ -299,12 +315,6 @@ def _stage1_ceiling(samples: int) -> dict[str, float]:
     return {"recall_at_1": best, "reranked_recall_at_1": best, "share_of_ceiling": 1.0}
 
 
-def caption_scores(write: Callable[[SceneRecords], list[str]], samples: int) -> dict[str, float]:
-    """`truth_scores` of captions of held-out scenes; `unseen_pairs_whole` of scenes with pairs of shape and colour that training never shows."""
-    scenes, unseen = records("test", range(samples)), records("compositional", range(max(1, samples // 4)))
-    return truth_scores(write(scenes), scenes) | {"unseen_pairs_whole": truth_scores(write(unseen), unseen)["whole"]}
-
-
 def _blip2_metrics(model: QFormer, samples: int) -> dict[str, float]:
     encoder = ClipMap()
     return caption_scores(lambda scenes: described(model, image_tokens(render(scenes, SIZE), encoder)), samples)
@@ -312,7 +322,7 @@ def _blip2_metrics(model: QFormer, samples: int) -> dict[str, float]:
 
 def _blip2_chance(samples: int) -> dict[str, float]:
     """The captions of other scenes."""
-    return caption_scores(lambda scenes: [*full_captions(scenes)[1:], full_captions(scenes)[0]], samples)
+    return caption_scores(lambda scenes: full_captions(scenes)[1:] + full_captions(scenes)[:1], samples)
 
 
 def _blip2_ceiling(samples: int) -> dict[str, float]:
@@ -354,7 +364,7 @@ BLIP2_SCENES = _recipe(
     name="blip2-scenes",
     data="scenes, as clip-scenes sees them, with full captions",
     model=lambda: QFormer(NETWORK),
-    players=lambda model: second_stage_player(after_first_stage(model), load(GPT_SCENES)),
+    players=lambda model: second_stage_player(after_first_stage(model), clipcap_gpt()),
     loader=lambda: loader(SeenScenes(scale(smoke=200, cpu=SEEN, gpu=50_000), ("full",)), 64),
     steps={"smoke": 3, "cpu": 2_400, "gpu": 20_000},
     metrics=_blip2_metrics,
@@ -362,8 +372,8 @@ BLIP2_SCENES = _recipe(
     chance=_blip2_chance,
     ceiling=_blip2_ceiling,
     minutes=15,
-    about="The second stage, from `blip2-stage1-scenes` on; what the frozen `gpt-scenes` then writes, by its likeliest tokens. `whole`: all that "
-    "the caption states is true, and it names every object. What the Q-Former reads texts with is as the first stage left it.",
+    about="The second stage, from `blip2-stage1-scenes` on; what the frozen GPT of `clipcap-scenes` then writes, by its likeliest tokens. "
+    "`whole`: all that the caption states is true, and it names every object. What the Q-Former reads texts with is as the first stage left it.",
 )
 
 BLIP2_RECIPES: tuple[Recipe, ...] = ()
