@@ -1,5 +1,6 @@
 """All studies of chapter 07; each notebook's own stand in its file, `clipcap_experiments.py` and so on."""
 
+from course_utils.captioning_vqa.clipcap_experiments import CLIPCAP_EXPERIMENTS
 from course_utils.training import Experiment
 
-EXPERIMENTS: tuple[Experiment, ...] = ()
+EXPERIMENTS: tuple[Experiment, ...] = (*CLIPCAP_EXPERIMENTS,)

@@ -1,5 +1,6 @@
 """All that chapter 07 trains; each notebook's own stand in its file, `clipcap_recipes.py` and so on."""
 
+from course_utils.captioning_vqa.clipcap_recipes import CLIPCAP_RECIPES
 from course_utils.training import Recipe
 
-RECIPES: tuple[Recipe, ...] = ()
+RECIPES: tuple[Recipe, ...] = (*CLIPCAP_RECIPES,)
