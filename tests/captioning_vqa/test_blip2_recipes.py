@@ -13,7 +13,6 @@ from course_utils.captioning_vqa.blip2_recipes import (
     NETWORK,
     ClipMap,
     SeenScenes,
-    chosen_captions,
     described,
     first_stage_player,
     full_captions,
@@ -26,7 +25,7 @@ from course_utils.captioning_vqa.blip2_recipes import (
 )
 from course_utils.clip.recipes import CLIP_SCENES
 from course_utils.data import loader
-from course_utils.data.scenes import LEVELS, captions, records, render
+from course_utils.data.scenes import captions, records, render
 from course_utils.language.recipes import GPT_SCENES, T5_SCENES_RECIPE
 from course_utils.language.texts import END, MASK, encoded, scenes_tokenizer, special
 from course_utils.training import fit, load
@@ -62,10 +61,19 @@ def test_pictures_and_captions_of_a_batch_belong_together(seen):
     expected = image_tokens(render(scenes, 32))
     assert batch["image_tokens"].shape == (2, 16, NETWORK.context_width)
     assert (batch["image_tokens"] - expected).abs().max() < 0.01, "more than half precision loses"
-    said = [caption.text for few in captions(scenes) for caption in few]
-    ids = encoded(said, LENGTH)["input_ids"].unflatten(0, (2, len(LEVELS)))
-    assert batch["input_ids"].equal(ids)
-    assert SeenScenes(4, ("partial", "full")).input_ids[3, 1].long().equal(ids[0, 0])
+    ids, mask = encoded(full_captions(scenes)).values()
+    assert batch["input_ids"].equal(ids) and batch["attention_mask"].equal(mask)
+    assert batch["attention_mask"].any(0).all(), "columns of nothing but padding"
+
+
+def test_half_of_a_batch_are_near_neighbours_of_the_other_half():
+    data = SeenScenes(60, rivals=3)
+    batch = data.__getitems__(range(10))
+    seen = [(data.image_tokens.float() - tokens).abs().amax((1, 2)).argmin().item() for tokens in batch["image_tokens"]]
+    assert seen[:5] == list(range(5))
+    assert all(other in data.rivals[own] for own, other in enumerate(seen[5:]))
+    assert len(set(seen)) > 5 and not any(own in data.rivals[own] for own in range(60))
+    assert batch["input_ids"].equal(encoded(full_captions(records("train", seen)))["input_ids"])
 
 
 def test_tokens_say_where_they_are_and_come_from_the_frozen_encoder():
@@ -76,17 +84,6 @@ def test_tokens_say_where_they_are_and_come_from_the_frozen_encoder():
     inner = tokens[0].unflatten(0, (4, 4))[1:3, 1:3].flatten(0, 1).cpu()
     assert torch.cdist(inner, inner).add(torch.eye(4) * 9).min() > 1, "equal places cannot be told apart"
     assert tokens.shape == (1, 16, NETWORK.context_width)
-
-
-def test_a_caption_for_each_picture_without_empty_columns(seen):
-    batch = seen.__getitems__(range(8))
-    ids, mask = chosen_captions(batch, full=1.0)
-    assert ids.equal(batch["input_ids"][:, 0, : ids.shape[1]])
-    assert ids.shape[1] == int(batch["attention_mask"][:, 0].sum(1).max())
-    assert mask.any(0).all()
-    runtime.seed_everything(0)
-    lengths = {chosen_captions(batch, full=0.0)[1].sum().item() for _ in range(4)}
-    assert len(lengths) > 1, "always the same captions"
 
 
 def test_the_first_stage_moves_all_but_the_layer_to_the_language_model(seen):
@@ -123,7 +120,7 @@ def test_the_language_model_is_asked_for_the_caption_and_nothing_else(seen):
     model, speaker = QFormer(NETWORK).to(runtime.device()), load(GPT_SCENES)
     batch = {name: value.to(runtime.device()) for name, value in seen.__getitems__(range(5)).items()}
     loss, _ = second_stage_player(model, speaker).objective(batch)
-    ids, mask = chosen_captions(batch, 1.0)
+    ids, mask = batch["input_ids"], batch["attention_mask"]
     total, count = 0.0, 0
     for tokens, text, real in zip(batch["image_tokens"], ids, mask, strict=True):
         text = text[real]
