@@ -1,18 +1,34 @@
 <<<<<<< HEAD
+<<<<<<< HEAD
 """Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`, then `check.three_masks(three_masks)`."""
 
 from course_utils.checks.captioning_vqa.blip import bootstrapped, hard_negatives, soft_contrast, three_masks
 from course_utils.checks.captioning_vqa.blip2 import prefixed, query_contrast, who_sees_whom
+=======
+"""Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`, then `check.three_masks(three_masks)`."""
+
+from course_utils.checks.captioning_vqa.blip import bootstrapped, hard_negatives, soft_contrast, three_masks
+from course_utils.checks.captioning_vqa.blip2 import prefix_and_labels, query_contrast, who_sees_whom
+from course_utils.checks.captioning_vqa.clipcap import beam_step, caption_loss, mapped_prefix, prefixed
+>>>>>>> blip2
 
 __all__ = [
+    "beam_step",
     "bootstrapped",
+    "caption_loss",
     "hard_negatives",
+<<<<<<< HEAD
+=======
+    "mapped_prefix",
+    "prefix_and_labels",
+>>>>>>> blip2
     "prefixed",
     "query_contrast",
     "soft_contrast",
     "three_masks",
     "who_sees_whom",
 ]
+<<<<<<< HEAD
 =======
 """Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`."""
 
@@ -20,3 +36,5 @@ from course_utils.checks.captioning_vqa.clipcap import beam_step, caption_loss, 
 
 __all__ = ["beam_step", "caption_loss", "mapped_prefix", "prefixed"]
 >>>>>>> clipcap
+=======
+>>>>>>> blip2
