@@ -1,5 +1,6 @@
 """What notebook 03_blip2 needs trained: a Q-Former over the frozen `clip-scenes`, stage by stage, that speaks through the frozen `gpt-scenes`."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -78,10 +79,12 @@ class SeenScenes(Dataset):
     Args:
         length: number of scenes.
         levels: of the captions.
+        objects: in each scene; None for 1 to 4.
     """
 
-    def __init__(self, length: int, levels: Sequence[str] = LEVELS):
-        data, encoder = Scenes("train", SIZE, length=length, fields=("image", "captions")), ClipMap()
+    def __init__(self, length: int, levels: Sequence[str] = LEVELS, objects: int | None = None):
+        data = Scenes("train", SIZE, length=length, fields=("image", "captions"), objects=objects)
+        encoder = ClipMap()
         kept, seen, texts, real = [LEVELS.index(level) for level in levels], [], [], []
         for start in range(0, length, 1000):
             part = data[range(start, min(start + 1000, length))]
@@ -190,6 +193,39 @@ def described(
     return texts
 
 
+@torch.inference_mode()
+def looked_at(
+    model: QFormer, tokens: Tensor, input_ids: Tensor | None = None, attention_mask: Tensor | None = None
+) -> Tensor:
+    """Where each query looks: its shares of the places, a mean over heads and layers, (batch, num_queries, 16) on the CPU.
+
+    Args:
+        tokens: what the frozen encoder saw, (batch, 16, 384).
+        input_ids, attention_mask: a text that the queries see too, as for `QFormer.forward`.
+    """
+    shares = []
+
+    def note(attention: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        queries, context = inputs
+        # (batch, n, heads * d) -> (batch, heads, n, d)
+        asked, offered = (
+            made.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+            for made in (attention.to_q(queries), attention.to_k(context))
+        )
+        shares.append((asked @ offered.mT / math.sqrt(asked.shape[-1])).softmax(dim=-1).mean(dim=1).cpu())
+
+    layers = [layer.cross_attention for layer in model.layers if layer.cross_attention is not None]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    device = next(model.parameters()).device
+    texts = (None if part is None else part.to(device) for part in (input_ids, attention_mask))
+    try:
+        model(tokens.to(device), *texts)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(shares).mean(dim=0)
+
+
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +268,7 @@ def _retrieved(
     return {"recall_at_1": found, "reranked_recall_at_1": again, "share_of_ceiling": again / best}
 
 
+@torch.inference_mode()
 def _stage1_metrics(model: QFormer, samples: int) -> dict[str, float]:
     scenes = records("test", range(samples))
     tokens, texts = image_tokens(render(scenes, SIZE)), full_captions(scenes)

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from course_utils.training import Experiment, Recipe
 
 # The packages that train something. A new chapter joins by its name; its own stand in `recipes.py`, `experiments.py`
-PACKAGES = ("metrics", "autoencoders", "gans", "translation", "diffusion", "language", "clip", "text_to_image")
+PACKAGES = (
+    "metrics", "autoencoders", "gans", "translation", "diffusion", "language", "clip", "text_to_image", "captioning_vqa",
+)  # fmt: skip
 
 
 class UsageError(ValueError):

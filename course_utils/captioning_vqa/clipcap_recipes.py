@@ -1,0 +1,188 @@
+"""What notebook 01_clipcap needs trained: a mapper from the vectors of `clip-scenes`, which sees and stays as it is, to the tokens of `gpt-scenes`,
+which writes and learns on, or stays as it is, too."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from course_utils import scale
+from course_utils.captioning_vqa.clipcap import ClipCap, Mapper, MapperConfig
+from course_utils.captioning_vqa.metrics import truth_scores
+from course_utils.clip.clip import CLIP
+from course_utils.clip.recipes import CLIP_SCENES, SCENES_CLIP, SIZE, embed_pictures, written
+from course_utils.data import Scenes, loader
+from course_utils.data.scenes import LEVELS, SceneRecords, records, render
+from course_utils.hub import HubModel
+from course_utils.language.gpt2 import GPT2
+from course_utils.language.recipes import GPT_SCENES, SCENES
+from course_utils.language.texts import END, decoded, encoded, special
+from course_utils.training import Player, Recipe, Target, load
+
+NOTEBOOK = "07_captioning_vqa/01_clipcap"
+MAPPER = MapperConfig(
+    "transformer", clip_dim=SCENES_CLIP.dim, width=SCENES.width, prefix_length=8, clip_length=4, depth=3, num_heads=4
+)
+LENGTH = 52  # tokens of the longest caption, with the end token behind it
+SEEN = 40_000  # scenes whose vectors are computed before the mapper learns from them
+CHUNK = 250  # pictures at once
+
+
+# --- vectors and captions ---------------------------------------------------------------------------------------------
+
+
+def vectors(images: Tensor, clip: CLIP | None = None) -> Tensor:
+    """What CLIP makes of pictures, (pictures, 128) on the CPU, of length sqrt(128), so that their numbers are about 1 in size.
+
+    Args:
+        clip: by default `clip-scenes`.
+    """
+    embedded = embed_pictures(clip or load(CLIP_SCENES), images)
+    return math.sqrt(embedded.shape[1]) * embedded
+
+
+def caption_ids(texts: Sequence[str], length: int | None = None) -> tuple[Tensor, Tensor]:
+    """Ids (texts, n) int64 and `attention_mask` (texts, n) bool: words and the end token, for the prefix stands where texts of `gpt-scenes` begin.
+
+    Args:
+        length: n; by default that of the longest.
+    """
+    batch = encoded(texts, None if length is None else length + 1)
+    return batch["input_ids"][:, 1:], batch["attention_mask"][:, 1:]
+
+
+class CaptionedVectors(Dataset):
+    """Scenes as CLIP sees them, once and for all: `features` (batch, 128), `input_ids` and `attention_mask` (batch, n) of a caption of each.
+
+    Args:
+        length: number of scenes.
+        level: of their captions.
+        split, objects: as for `Scenes`.
+    """
+
+    def __init__(self, length: int, level: str = "full", split: str = "train", objects: int | None = None):
+        data, clip = (
+            Scenes(split, SIZE, length=length, fields=("image", "captions"), objects=objects),
+            load(CLIP_SCENES),
+        )
+        features, texts = [], []
+        for start in range(0, length, 1000):
+            part = data[range(start, min(start + 1000, length))]
+            features.append(vectors(part["image"], clip).half())
+            texts += [few[LEVELS.index(level)] for few in part["captions"]]
+        self.features = torch.cat(features)
+        ids, self.attention_mask = caption_ids(texts, LENGTH)
+        self.input_ids = ids.short()
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        chosen = torch.as_tensor(indices)
+        mask = self.attention_mask[chosen]
+        longest = int(mask.sum(1).max())
+        return {
+            "features": self.features[chosen].float(),
+            "input_ids": self.input_ids[chosen, :longest].long(),
+            "attention_mask": mask[:, :longest],
+        }
+
+
+class Captioner(ClipCap, HubModel):
+    """`MAPPER` and a GPT-2 of the size of `gpt-scenes` that learns, as one model to be saved."""
+
+    def __init__(self) -> None:
+        super().__init__(Mapper(MAPPER), GPT2(SCENES), frozen=False)
+
+
+def between(mapper: Mapper, frozen: bool) -> ClipCap:
+    """A mapper before the trained `gpt-scenes`, which learns on unless it is frozen."""
+    return ClipCap(mapper, load(GPT_SCENES), frozen)
+
+
+def with_gpt_scenes(model: ClipCap) -> ClipCap:
+    """The same model with the weights of `gpt-scenes` in its language model."""
+    model.language_model.load_state_dict(load(GPT_SCENES).state_dict())
+    return model
+
+
+def clipcap_player(model: ClipCap, learning_rate: float = 1e-3, ema_decay: float = 0.998) -> Player:
+    """A mapper, and what else of the model is not frozen, that learns captions; batches as `CaptionedVectors` makes them."""
+
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        return model.loss(batch["features"], batch["input_ids"], batch["attention_mask"]), {}
+
+    return Player("ClipCap", model, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def described(model: ClipCap, features: Tensor, generator: torch.Generator | None = None, **settings) -> list[str]:
+    """A caption for each vector (pictures, 128), see `vectors`.
+
+    Args:
+        generator, settings: as for `ClipCap.generate`; by default the likeliest token is taken each time.
+    """
+    device, end, texts = next(model.parameters()).device, special(END), []
+    for part in features.split(CHUNK):
+        ids = model.generate(part.to(device), LENGTH, generator, end_token_id=end, pad_token_id=end, **settings)
+        texts += decoded(ids.cpu())
+    return texts
+
+
+def full_captions(scenes: SceneRecords) -> list[str]:
+    """The full caption of each scene."""
+    return [caption.text for caption in written(scenes, "full")]
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+
+def caption_scores(write: Callable[[SceneRecords], list[str]], samples: int) -> dict[str, float]:
+    """`truth_scores` of captions of held-out scenes; `unseen_pairs_whole` of scenes with pairs of shape and colour that training never shows."""
+    scenes, unseen = records("test", range(samples)), records("compositional", range(max(1, samples // 4)))
+    return truth_scores(write(scenes), scenes) | {"unseen_pairs_whole": truth_scores(write(unseen), unseen)["whole"]}
+
+
+def _clipcap_metrics(model: ClipCap, samples: int) -> dict[str, float]:
+    return caption_scores(lambda scenes: described(model, vectors(render(scenes, SIZE))), samples)
+
+
+def _clipcap_chance(samples: int) -> dict[str, float]:
+    """The captions of other scenes."""
+
+    def write(scenes: SceneRecords) -> list[str]:
+        texts = full_captions(scenes)
+        return [*texts[1:], texts[0]]
+
+    return caption_scores(write, samples)
+
+
+CLIPCAP_SCENES = Recipe(
+    name="clipcap-scenes",
+    chapter="07_captioning_vqa",
+    notebook=NOTEBOOK,
+    system="ClipCap",
+    paper="Mokady, Hertz & Bermano, 2021",
+    data="scenes, as vectors of clip-scenes, with full captions",
+    model=Captioner,
+    players=lambda model: clipcap_player(with_gpt_scenes(model)),
+    loader=lambda: loader(CaptionedVectors(scale(smoke=200, cpu=SEEN, gpu=50_000)), 64),
+    steps={"smoke": 3, "cpu": 5_500, "gpu": 20_000},
+    metrics=_clipcap_metrics,
+    targets={"whole": Target(at_least=0.8)},
+    samples=1000,
+    quick_samples=100,
+    chance=_clipcap_chance,
+    ceiling=lambda samples: caption_scores(full_captions, samples),
+    minutes=30,
+    about="One vector of 128 numbers from the frozen `clip-scenes` becomes eight that a language model goes on from, by its likeliest tokens. That "
+    "begins as `gpt-scenes` and learns along with the mapper. `true`: all that the caption states holds; `complete`: it names every object; `whole`: "
+    "both. Chance is the caption of another scene.",
+)
+
+CLIPCAP_RECIPES: tuple[Recipe, ...] = ()
+"""`course train clipcap-scenes`."""

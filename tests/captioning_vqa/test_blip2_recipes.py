@@ -1,0 +1,204 @@
+"""The two stages of BLIP-2 on scenes: what they learn from, that they learn, and how they are measured."""
+
+import pytest
+import torch
+from torch import nn
+
+from course_utils import runtime
+from course_utils.captioning_vqa import QFormer, blip2_recipes
+from course_utils.captioning_vqa.blip2_recipes import (
+    BLIP2_SCENES,
+    BLIP2_STAGE1,
+    LENGTH,
+    NETWORK,
+    ClipMap,
+    SeenScenes,
+    chosen_captions,
+    described,
+    first_stage_player,
+    full_captions,
+    image_tokens,
+    looked_at,
+    match_scores,
+    prompt,
+    second_stage_player,
+    similarities,
+)
+from course_utils.clip.recipes import CLIP_SCENES
+from course_utils.data import loader
+from course_utils.data.scenes import LEVELS, captions, records, render
+from course_utils.language.recipes import GPT_SCENES, T5_SCENES_RECIPE
+from course_utils.language.texts import END, MASK, encoded, scenes_tokenizer, special
+from course_utils.training import fit, load
+
+FEW = 6
+
+
+@pytest.fixture
+def untrained() -> QFormer:
+    torch.manual_seed(0)
+    return BLIP2_STAGE1.model().to(runtime.device()).eval()
+
+
+@pytest.fixture(scope="module")
+def seen() -> SeenScenes:
+    return SeenScenes(40)
+
+
+def test_the_network_reads_the_language_of_gpt_scenes():
+    assert NETWORK.start_token_id == special(MASK)
+    assert NETWORK.vocab_size >= len(scenes_tokenizer())
+    said = [caption.text for few in captions(records("train", range(500))) for caption in few]
+    longest = int(encoded(said)["attention_mask"].sum(1).max())
+    assert longest <= LENGTH <= NETWORK.max_positions
+    language = load(GPT_SCENES).config
+    assert NETWORK.output_width == language.width == load(T5_SCENES_RECIPE).config.width
+    assert NETWORK.num_queries + LENGTH <= language.max_positions
+
+
+def test_pictures_and_captions_of_a_batch_belong_together(seen):
+    scenes = records("train", [3, 37])
+    batch = seen.__getitems__([3, 37])
+    expected = image_tokens(render(scenes, 32))
+    assert batch["image_tokens"].shape == (2, 16, NETWORK.context_width)
+    assert (batch["image_tokens"] - expected).abs().max() < 0.01, "more than half precision loses"
+    said = [caption.text for few in captions(scenes) for caption in few]
+    ids = encoded(said, LENGTH)["input_ids"].unflatten(0, (2, len(LEVELS)))
+    assert batch["input_ids"].equal(ids)
+    assert SeenScenes(4, ("partial", "full")).input_ids[3, 1].long().equal(ids[0, 0])
+
+
+def test_tokens_say_where_they_are_and_come_from_the_frozen_encoder():
+    encoder, picture = ClipMap(), torch.zeros(1, 3, 32, 32)
+    features = encoder.encoder.features(picture.to(runtime.device()))
+    assert features.equal(load(CLIP_SCENES).image_encoder.features(picture.to(runtime.device())))
+    tokens = encoder(picture.to(runtime.device()))
+    inner = tokens[0].unflatten(0, (4, 4))[1:3, 1:3].flatten(0, 1).cpu()
+    assert torch.cdist(inner, inner).add(torch.eye(4) * 9).min() > 1, "equal places cannot be told apart"
+    assert tokens.shape == (1, 16, NETWORK.context_width)
+
+
+def test_a_caption_for_each_picture_without_empty_columns(seen):
+    batch = seen.__getitems__(range(8))
+    ids, mask = chosen_captions(batch, full=1.0)
+    assert ids.equal(batch["input_ids"][:, 0, : ids.shape[1]])
+    assert ids.shape[1] == int(batch["attention_mask"][:, 0].sum(1).max())
+    assert mask.any(0).all()
+    runtime.seed_everything(0)
+    lengths = {chosen_captions(batch, full=0.0)[1].sum().item() for _ in range(4)}
+    assert len(lengths) > 1, "always the same captions"
+
+
+def test_the_first_stage_moves_all_but_the_layer_to_the_language_model(seen):
+    torch.manual_seed(0)
+    model = QFormer(NETWORK)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    history = fit(first_stage_player(model), loader(seen, 8), 2, progress=False)
+    still = {name for name, weight in model.named_parameters() if weight.equal(before[name])}
+    assert still == {"projection.weight", "projection.bias"}
+    assert set(history) >= {"contrast", "matching", "writing"}
+
+
+@pytest.mark.parametrize("recipe", [GPT_SCENES, T5_SCENES_RECIPE], ids=["gpt", "t5"])
+def test_the_second_stage_moves_queries_and_never_the_language_model(recipe, seen):
+    torch.manual_seed(0)
+    model, speaker = QFormer(NETWORK), load(recipe)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    words = {name: weight.clone() for name, weight in speaker.named_parameters()}
+    fit(second_stage_player(model, speaker), loader(seen, 8), 2, progress=False)
+    moved = {name for name, weight in model.named_parameters() if not weight.equal(before[name])}
+    assert {
+        "queries",
+        "projection.weight",
+        "layers.0.cross_attention.to_k.weight",
+        "layers.3.query_mlp.up.weight",
+    } <= moved
+    assert not any(name.startswith(("tokens", "match_head", "head")) or ".mlp." in name for name in moved)
+    assert all(weight.equal(words[name]) for name, weight in speaker.named_parameters())
+
+
+def test_the_language_model_is_asked_for_the_caption_and_nothing_else(seen):
+    """The loss of a batch is the mean of -log p of all words and the last end token, with the first end token given."""
+    torch.manual_seed(0)
+    model, speaker = QFormer(NETWORK).to(runtime.device()), load(GPT_SCENES)
+    batch = {name: value.to(runtime.device()) for name, value in seen.__getitems__(range(5)).items()}
+    loss, _ = second_stage_player(model, speaker).objective(batch)
+    ids, mask = chosen_captions(batch, 1.0)
+    total, count = 0.0, 0
+    for tokens, text, real in zip(batch["image_tokens"], ids, mask, strict=True):
+        text = text[real]
+        logits = speaker(text[None, :-1], None, model.prefix(tokens[None]))[0, NETWORK.num_queries :]
+        total += nn.functional.cross_entropy(logits, text[1:], reduction="sum").item()
+        count += len(text) - 1
+    assert loss.item() == pytest.approx(total / count, rel=1e-4)
+
+
+def test_the_prompt_is_what_the_language_model_knows():
+    assert prompt(load(GPT_SCENES), 3).tolist() == [[special(END)]] * 3
+    assert prompt(load(T5_SCENES_RECIPE), 1).tolist() == [[special("complete:"), special(END)]]
+
+
+@pytest.mark.parametrize("recipe", [GPT_SCENES, T5_SCENES_RECIPE], ids=["gpt", "t5"])
+def test_a_caption_is_written_for_each_picture(untrained, recipe):
+    tokens = image_tokens(render(records("test", range(FEW)), 32))
+    said = described(untrained, tokens, load(recipe))
+    assert len(said) == FEW and all(isinstance(text, str) for text in said)
+    assert said[2:4] == described(untrained, tokens[2:4], load(recipe)), "a caption depends on the other pictures"
+
+
+def test_similarities_and_votes_are_of_text_and_picture(untrained):
+    scenes = records("test", range(FEW))
+    tokens, texts = image_tokens(render(scenes, 32)), full_captions(scenes)
+    table, votes = similarities(untrained, tokens, texts), match_scores(untrained, tokens, texts)
+    device = runtime.device()
+    one = encoded(texts[1:2])
+    ids, mask = one["input_ids"].to(device), one["attention_mask"].to(device)
+    with torch.no_grad():
+        best = (untrained.encode_image(tokens[2:3].to(device))[0] @ untrained.encode_text(ids, mask)[0]).max().item()
+        vote = untrained.match(tokens[1:2].to(device), ids, mask)[0].cpu()
+    assert table.shape == (FEW, FEW) and table[1, 2].item() == pytest.approx(best, abs=1e-5)
+    torch.testing.assert_close(votes[1], vote, rtol=1e-4, atol=1e-5)
+
+
+def test_shares_of_the_places_add_up_and_follow_the_picture(untrained):
+    tokens = image_tokens(render(records("test", range(2)), 32))
+    shares = looked_at(untrained, tokens)
+    assert shares.shape == (2, NETWORK.num_queries, 16)
+    torch.testing.assert_close(shares.sum(2), torch.ones(2, NETWORK.num_queries))
+    assert not shares[0].allclose(shares[1])
+    pulled = untrained.layers[0].cross_attention
+    with torch.no_grad():  # a key that all queries want, at place 5 alone
+        for part in (layer.cross_attention for layer in untrained.layers if layer.cross_attention is not None):
+            part.to_q.weight.zero_(), part.to_q.bias.fill_(1)
+            part.to_k.weight.copy_(tokens[0, 5].expand_as(part.to_k.weight) / 20)
+            part.to_k.bias.zero_()
+    assert pulled is untrained.layers[0].cross_attention
+    only = torch.zeros_like(tokens[:1])
+    only[0, 5] = tokens[0, 5]
+    assert (looked_at(untrained, only)[0].argmax(1) == 5).all()
+    assert not any(layer._forward_pre_hooks for layer in untrained.modules())
+
+
+@pytest.mark.parametrize("recipe", [BLIP2_STAGE1, BLIP2_SCENES], ids=lambda recipe: recipe.name)
+def test_what_is_asked_for_is_measured(untrained, recipe):
+    measured = recipe.metrics(untrained, 12)
+    assert set(recipe.targets) <= set(measured)
+    assert not any(target.met(measured[name]) for name, target in recipe.targets.items()), "untrained, it meets them"
+    chance, ceiling = recipe.chance(24), recipe.ceiling(24)
+    assert set(chance) == set(measured) and set(ceiling) <= set(measured)
+    assert all(target.met(ceiling[name]) for name, target in recipe.targets.items() if name in ceiling)
+    assert not any(target.met(chance[name]) for name, target in recipe.targets.items())
+
+
+def test_the_second_stage_begins_where_the_first_has_ended(monkeypatch):
+    torch.manual_seed(1)
+    learned = QFormer(NETWORK)
+    loaded = {
+        BLIP2_STAGE1.name: learned,
+        GPT_SCENES.name: load(GPT_SCENES),
+        T5_SCENES_RECIPE.name: load(T5_SCENES_RECIPE),
+    }
+    monkeypatch.setattr(blip2_recipes, "load", lambda recipe: loaded[recipe.name])
+    torch.manual_seed(2)
+    player = BLIP2_SCENES.players(BLIP2_SCENES.model())
+    assert all(weight.equal(learned.state_dict()[name]) for name, weight in player.module.state_dict().items())
