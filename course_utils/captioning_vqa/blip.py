@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils.captioning_vqa.blip_layout import read_blip
-from course_utils.captioning_vqa.image_encoder import ImageEncoder
+from course_utils.captioning_vqa.image_encoder import ImageEncoder, ResidualTokens
 from course_utils.captioning_vqa.losses import (
     Keys,
     contrastive_loss,
@@ -51,7 +51,8 @@ class BLIPConfig:
     Attributes:
         in_channels: 1 for grey pictures, 3 for colour.
         image_size, patch_size: height and width of pictures and patches in pixels.
-        image_width, image_depth, image_heads, image_hidden: of the vision transformer: width of a token, layers, heads, width inside of the MLP.
+        image_width, image_depth, image_heads, image_hidden: of the vision transformer: width of a token, layers, heads, width inside of the MLP. Of a
+            residual network: channels of its first convolutions, and heads of its pooling; it has no depth, no hidden and no patch size.
         vocab_size: number of tokens.
         max_positions: longest text.
         text_width, text_depth, text_heads, text_hidden: of the text transformer.
@@ -63,6 +64,7 @@ class BLIPConfig:
         label_smoothing: of the loss of writing.
         encoder, decoder: which roles of the text transformer there are. A captioner needs the decoder alone, retrieval the encoder.
         image_mean, image_std: of pictures in [0, 1], one for all channels or one each: what the network sees is (x - mean) / std.
+        image_blocks: how many bottlenecks each stage of a residual network has, as in `CLIPConfig`; () for a vision transformer.
     """
 
     in_channels: int = 3
@@ -88,6 +90,7 @@ class BLIPConfig:
     decoder: bool = True
     image_mean: tuple[float, ...] = (0.5,)
     image_std: tuple[float, ...] = (0.5,)
+    image_blocks: tuple[int, ...] = ()
 
 
 class BLIPLosses(NamedTuple):
@@ -111,12 +114,13 @@ class BLIP(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
             raise ValueError("a BLIP without encoder and decoder can do nothing: one of both must be True")
         self.config = config
         self.image_encoder = image_encoder(config)
-        self.text_encoder = text_transformer(config, config.image_width) if config.encoder else None
-        self.text_decoder = TextDecoder(text_transformer(config, config.image_width)) if config.decoder else None
+        image_width = self.image_encoder.width
+        self.text_encoder = text_transformer(config, image_width) if config.encoder else None
+        self.text_decoder = TextDecoder(text_transformer(config, image_width)) if config.decoder else None
         if config.encoder and config.decoder:
             share(self.text_decoder.text, self.text_encoder)
         if config.encoder:
-            self.image_projection = nn.Linear(config.image_width, config.dim)
+            self.image_projection = nn.Linear(image_width, config.dim)
             self.text_projection = nn.Linear(config.text_width, config.dim)
             self.match_head = nn.Linear(config.text_width, 2)
             self.log_scale = nn.Parameter(torch.tensor(math.log(1 / TEMPERATURE)))
@@ -176,14 +180,30 @@ class BLIP(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
         Raises:
             ValueError: as `forward`, encoder or decoder is missing, or the batch is a single pair.
         """
-        tokens = self.image_encoder(images)
+        return self.losses_of(self.image_encoder(images), input_ids, attention_mask, uniforms, keys, alpha)
+
+    def losses_of(
+        self,
+        tokens: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        uniforms: Tensor,
+        keys: Keys | None = None,
+        alpha: float = 0.0,
+        alike: Tensor | None = None,
+    ) -> BLIPLosses:
+        """The same from what the image encoder gave, tokens (batch, 1 + patches, image_width).
+
+        Args:
+            alike: (batch, batch) bool, which text (row) fits which other picture (column) as well: matching does not take these for wrong.
+        """
         image_features, text_features = self.image_vectors(tokens), self.encode_text(input_ids, attention_mask)
         keys = keys_of(image_features, text_features) if keys is None else keys
         contrast = contrastive_loss(image_features, text_features, self.logit_scale, keys, alpha)
 
         similarities = self.logit_scale * image_features @ text_features.T
-        other_text = hard_negatives(similarities, uniforms[0])
-        other_image = hard_negatives(similarities.T, uniforms[1])
+        other_text = hard_negatives(similarities, uniforms[0], None if alike is None else alike.T)
+        other_image = hard_negatives(similarities.T, uniforms[1], alike)
         # true pairs, then each text with another picture, then each picture with another text
         pictures = torch.cat([tokens, tokens[other_image], tokens])
         texts = torch.cat([input_ids, input_ids, input_ids[other_text]])
@@ -295,7 +315,7 @@ class BLIPAnswerer(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
             raise ValueError("an answerer reads and writes: encoder and decoder must be True in its config")
         self.config = config
         self.image_encoder = image_encoder(config)
-        self.text_encoder = text_transformer(config, config.image_width)
+        self.text_encoder = text_transformer(config, self.image_encoder.width)
         self.text_decoder = TextDecoder(text_transformer(config, config.text_width))
 
     def read(self, images: Tensor, question_ids: Tensor, question_mask: Tensor | None = None) -> Tensor:
@@ -397,8 +417,10 @@ class BLIPAnswerer(nn.Module, HubModel, coders=config_coders(BLIPConfig)):
         return model.eval()
 
 
-def image_encoder(config: BLIPConfig) -> ImageEncoder:
+def image_encoder(config: BLIPConfig) -> ImageEncoder | ResidualTokens:
     """The image encoder of a config."""
+    if config.image_blocks:
+        return ResidualTokens(config)
     return ImageEncoder(
         config.in_channels, config.image_size, config.patch_size, config.image_width, config.image_depth,
         config.image_heads, config.image_hidden, config.image_mean, config.image_std,

@@ -1,8 +1,11 @@
-"""The vision transformer by which BLIP and BLIP-2 see: as `language.vit`, but every token is wanted, not only the class."""
+"""By which BLIP and BLIP-2 see: as `language.vit`, but every token is wanted, not only the class. Or by the residual network of a CLIP."""
+
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from course_utils.clip.resnet import EXPANSION, ResNetEncoder
 from course_utils.layers import Standardize, check_images
 from course_utils.layers.transformer import PreNormLayer
 
@@ -44,6 +47,45 @@ class ImageEncoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens)
         return self.norm(tokens)
+
+
+class ResidualTokens(nn.Module):
+    """CLIP's residual network as an image encoder: pictures in [-1, 1] to tokens (batch, 1 + places, width), as `ImageEncoder` gives them.
+
+    The first is what the attention pooling saw before its projection, the others are the places of the last map row by row; `width` is its channels.
+    Their norms and positions are learned here, the network is meant to be trained already. Its batch norms always use the statistics they have.
+
+    Args:
+        config: with what `clip.resnet.ResNetEncoder` asks for: `image_blocks`, `image_width`, `image_size` and the like.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.network = ResNetEncoder(config).eval()
+        stages = len(config.image_blocks)
+        self.width = EXPANSION * config.image_width * 2 ** (stages - 1)
+        side = config.image_size // 2 ** (stages + 1)
+        self.norm = nn.LayerNorm(self.width)
+        self.positions = nn.Parameter(torch.randn(1, 1 + side**2, self.width))
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The tokens. Raises ValueError if the pictures have another shape than this encoder is for."""
+        return self.tokens(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the network gives, (batch, 1 + places, width): while that is frozen, each picture's need be computed only once."""
+        grid = self.network.features(images)
+        places = grid.flatten(2).transpose(1, 2)  # (batch, width, side, side) -> (batch, side * side, width)
+        return torch.cat([self.network.attention_pool.seen(grid)[:, None], places], dim=1)
+
+    def tokens(self, features: Tensor) -> Tensor:
+        """The tokens that `features` become."""
+        return self.norm(features) + self.positions
 
 
 def initialize(module: nn.Module) -> None:

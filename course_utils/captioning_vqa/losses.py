@@ -82,12 +82,13 @@ def table_loss(similarities: Tensor) -> Tensor:
     return (F.cross_entropy(table, own) + F.cross_entropy(table.T, own)) / 2
 
 
-def hard_negatives(similarities: Tensor, uniforms: Tensor) -> Tensor:
+def hard_negatives(similarities: Tensor, uniforms: Tensor, alike: Tensor | None = None) -> Tensor:
     """For each query of a batch the number of another one's partner, the likelier the more similar: (batch,) int64.
 
     Args:
         similarities: (batch, batch) with the scale, of each query to each partner; its own is on the diagonal, and never drawn.
         uniforms: (batch, batch) in [0, 1), the draw: the largest of log p + Gumbel noise is a draw from p.
+        alike: (batch, batch) bool, which other partners fit the query as well and are no wrong ones; each query has one left.
 
     Raises:
         ValueError: if there is no other one.
@@ -96,6 +97,8 @@ def hard_negatives(similarities: Tensor, uniforms: Tensor) -> Tensor:
         raise ValueError(f"a wrong partner comes from another pair, but this is a batch of {len(similarities)}")
     weights = similarities.detach().float().softmax(dim=1) + FLOOR
     own = torch.eye(len(weights), dtype=torch.bool, device=weights.device)
+    if alike is not None:
+        own = own | alike
     return (weights.masked_fill(own, 0).log() + gumbel_noise(uniforms)).argmax(dim=1)
 
 

@@ -110,6 +110,22 @@ def search(
     return searching.search(query, recipe, k, out, folder, dataset, image, as_json)
 
 
+def caption(
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE ...")] = (),
+    model: str = "blip-scenes",
+    as_json: Json = False,
+) -> int:
+    """Say in words what is in pictures; a picture that is not of the course's world gets its caption with a warning.
+
+    Args:
+        images: files; of each the central square is looked at.
+        model: recipe of the captioner: blip-scenes, blip2-scenes or clipcap-scenes.
+    """
+    from course_utils.cli import describing
+
+    return describing.caption(images, model, as_json)
+
+
 def experiment(
     name: OptionalName = None,
     all: bool = False,
@@ -256,6 +272,7 @@ COMMANDS = {
     "sample": sample,
     "evaluate": evaluate,
     "search": search,
+    "caption": caption,
     "experiment": experiment,
     "check": check,
     "reset": reset,

@@ -77,6 +77,10 @@ class AttentionPool(nn.Module):
             nn.init.normal_(layer.weight, std=channels**-0.5)
 
     def forward(self, features: Tensor) -> Tensor:
+        return self.projection(self.seen(features))
+
+    def seen(self, features: Tensor) -> Tensor:
+        """What the mean has seen, (batch, channels), before the projection."""
         tokens = features.flatten(2).transpose(1, 2)  # (batch, channels, side, side) -> (batch, side * side, channels)
         tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1) + self.positions
         query, keys, values = (
@@ -85,7 +89,7 @@ class AttentionPool(nn.Module):
             for layer, source in ((self.to_q, tokens[:, :1]), (self.to_k, tokens), (self.to_v, tokens))
         )
         seen = F.scaled_dot_product_attention(query, keys, values)
-        return self.projection(seen.transpose(1, 2).flatten(1))  # (batch, heads, 1, d) -> (batch, channels)
+        return seen.transpose(1, 2).flatten(1)  # (batch, heads, 1, d) -> (batch, channels)
 
 
 class ResNetEncoder(nn.Module):
