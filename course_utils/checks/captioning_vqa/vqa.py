@@ -64,7 +64,7 @@ vqa_accuracy = Check(
             "You compare with all people at once. Each is left out in turn, as if the answer were his own, and the mean is taken over those left out: three who agree give 0.9, not 1.",
         ),
         Mistake(
-            _of_same(lambda same: (same.sum(1) / same.shape[1])),
+            _of_same(lambda same: same.sum(1) / same.shape[1]),
             "This is the share of people who said the same: three others are enough for a full point, min(1, others / 3).",
         ),
         Mistake(
@@ -123,7 +123,9 @@ vqa_accuracy = Check(
 
 
 def _counts(questions: Tensor, answers: Tensor, num_questions: int, num_answers: int) -> Tensor:
-    return torch.bincount(questions * num_answers + answers, minlength=num_questions * num_answers).view(-1, num_answers)
+    return torch.bincount(questions * num_answers + answers, minlength=num_questions * num_answers).view(
+        -1, num_answers
+    )
 
 
 def _blind_answers(questions: Tensor, answers: Tensor, num_questions: int, num_answers: int) -> Tensor:
@@ -186,7 +188,10 @@ blind_answers = Check(
         Case("10 questions, 9 answers", lambda draw: _asked(draw, 150, 10, 9)),
     ),
     mistakes=(
-        Mistake(_by_counts(lambda counts: counts.argmax(1)), f"{_NEVER} An empty row's argmax is 0, whatever answer that is."),
+        Mistake(
+            _by_counts(lambda counts: counts.argmax(1)),
+            f"{_NEVER} An empty row's argmax is 0, whatever answer that is.",
+        ),
         Mistake(
             _by_counts(lambda counts: counts.sum(0).argmax().expand(len(counts))),
             "Every question gets the answer that is most frequent over all: here each has its own, from its row of the table.",
@@ -196,7 +201,9 @@ blind_answers = Check(
             f"-1 is no answer. {_NEVER}",
         ),
         Mistake(
-            _by_counts(lambda counts: torch.where(counts.sum(1) == 0, counts.argmax(1).mode().values, counts.argmax(1))),
+            _by_counts(
+                lambda counts: torch.where(counts.sum(1) == 0, counts.argmax(1).mode().values, counts.argmax(1))
+            ),
             "A new question gets the answer that most *questions* favour. It gets the one that was given most often: the argmax of the table's sum over its rows.",
         ),
         Mistake(
@@ -215,7 +222,9 @@ blind_answers = Check(
             _by_counts(_share_of_answer),
             "You divide each column by its sum: that asks which question an answer belongs to. Wanted is the most frequent answer to a question.",
         ),
-        Mistake(_first_answer, "You kept the first answer that was given to each question: the most frequent one is wanted."),
+        Mistake(
+            _first_answer, "You kept the first answer that was given to each question: the most frequent one is wanted."
+        ),
         Mistake(
             lambda q, a, nq, na: _first_answer(q, a, nq, na, last=True),
             "You kept the last answer that was given to each question (assigning overwrites): count them.",
@@ -336,14 +345,19 @@ question_attention = Check(
             _empty,
             "Padding became a zero vector and is still looked at: its score 0 takes weight from the words. It must get a score of minus infinity.",
         ),
-        Mistake(_but(fill=0.0), "Scores of padding are set to 0, which softmax takes for a score like others: minus infinity."),
+        Mistake(
+            _but(fill=0.0),
+            "Scores of padding are set to 0, which softmax takes for a score like others: minus infinity.",
+        ),
         Mistake(_but(scale=1.0), "The scores are not divided by the square root of the width."),
         Mistake(
             lambda queries, *rest: _attend(queries, *rest, scale=1 / queries.shape[2]),
             "The scores are divided by the width: by its square root.",
         ),
         Mistake(
-            lambda queries, question, *rest: _attend(queries, question, *rest, scale=(queries.shape[1] + question.shape[1]) ** -0.5),
+            lambda queries, question, *rest: _attend(
+                queries, question, *rest, scale=(queries.shape[1] + question.shape[1]) ** -0.5
+            ),
             "The scores are divided by the square root of the number of tokens: the width it is, queries.shape[2].",
         ),
         Mistake(
@@ -355,7 +369,9 @@ question_attention = Check(
             "Queries and question come out: only the queries go on to the language model, the question is given to it in words.",
         ),
         Mistake(
-            lambda queries, question, mask, q, k, v: _attend(queries, question, mask, q, k, v, everyone=True)[:, queries.shape[1] :],
+            lambda queries, question, mask, q, k, v: _attend(queries, question, mask, q, k, v, everyone=True)[
+                :, queries.shape[1] :
+            ],
             "The question's words come out instead of the queries.",
         ),
         Mistake(
@@ -416,7 +432,9 @@ def _spoken(draw: Draw, batch: int, number: int, length: int, vocabulary: int) -
     words = 1 + torch.arange(number) % length
     mask = torch.arange(length) < words[:, None]
     logits = draw.normal(batch, number, length, vocabulary) + 3 * draw.normal(batch, number, length, 1)
-    lift = 2.5 * draw.uniform(batch, number, length, 1) * draw.integers(2, batch, number, 1, 1) * words.view(1, -1, 1, 1)
+    lift = (
+        2.5 * draw.uniform(batch, number, length, 1) * draw.integers(2, batch, number, 1, 1) * words.view(1, -1, 1, 1)
+    )
     logits = logits.scatter_add(3, candidates.expand(batch, -1, -1)[..., None], lift.contiguous())
     return logits, candidates, mask
 
@@ -446,9 +464,12 @@ rank_answers = Check(
         ),
         Mistake(
             _ranked(lambda said, mask: said[:, :, 0]),
-            "Only the first token counts: \"top left\" and \"top right\" would be the same.",
+            'Only the first token counts: "top left" and "top right" would be the same.',
         ),
-        Mistake(_raw, "These are sums of logits: without log_softmax over the vocabulary they are no probabilities, and places cannot be compared."),
+        Mistake(
+            _raw,
+            "These are sums of logits: without log_softmax over the vocabulary they are no probabilities, and places cannot be compared.",
+        ),
         Mistake(
             _mixed,
             "The softmax runs over the candidates: at each place of each candidate it runs over the vocabulary, dim=-1.",
@@ -482,7 +503,9 @@ rank_answers = Check(
             "You sorted the questions, not the candidates: dim=1.",
         ),
         Mistake(
-            lambda logits, candidates, mask: (_said(logits, candidates) * mask).sum(2).mean(0).argsort(descending=True).expand(len(logits), -1),
+            lambda logits, candidates, mask: (
+                (_said(logits, candidates) * mask).sum(2).mean(0).argsort(descending=True).expand(len(logits), -1)
+            ),
             "One order for all questions: each has its own.",
         ),
         Mistake(
