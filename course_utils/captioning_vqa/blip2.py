@@ -83,6 +83,17 @@ class BLIP2(nn.Module):
             ValueError: if pictures, texts or masks do not fit.
         """
         prefix = self.prefix(images, question_ids, question_mask)
+        return self.speak(prefix, prompt_ids, answer_ids, prompt_mask, answer_mask)
+
+    def speak(
+        self,
+        prefix: Tensor,
+        prompt_ids: Tensor,
+        answer_ids: Tensor,
+        prompt_mask: Tensor | None = None,
+        answer_mask: Tensor | None = None,
+    ) -> Tensor:
+        """`forward` after `prefix`: what the language model makes of it."""
         prompt_mask = check_mask(prompt_mask, *prompt_ids.shape)
         answer_mask = check_mask(answer_mask, *answer_ids.shape)
         ahead = prefix.shape[1]
