@@ -174,7 +174,7 @@ def look_for(text: str) -> Tensor:
     return gallery[(words @ vectors.T)[0].topk(8).indices]
 
 
-wanted = "a red circle left of a blue square"
+wanted = "a black cross and a yellow star"
 plots.show(
     plots.image_grid(look_for(wanted), columns=8, title=wanted),
     alt=f"The eight scenes that fit the words {wanted!r} best.",
@@ -185,8 +185,8 @@ widgets.explorer(look_for, alt="the eight scenes that fit the text best", column
 # ## Chapter 6: [a prompt drawn](06_text_to_image/02_stable_diffusion.ipynb)
 #
 # Two models draw what you describe: the upper four pictures by diffusion, as Stable Diffusion does; the lower four by a transformer that writes a picture
-# token by token, as DALL-E did. They know scenes like these, of one to four shapes, and no other world: ask for a unicorn, and see. What you do not
-# mention they are free to add.
+# token by token, as DALL-E did. They know scenes like these, of one to four shapes, and no other world: ask for a unicorn, and see. Without
+# the word *only* they are free to add what you do not mention.
 
 # %%
 painter = training.load(text_to_image.T2I_SCENES)
@@ -199,10 +199,10 @@ def draw_prompt(prompt: str, number: int) -> Tensor:
     return torch.cat([diffused, dalle_recipes.drawn(writer, [prompt], runtime.generator(number), count=4)[0]])
 
 
-prompt = "a large yellow star above a small blue circle"
+prompt = "only a yellow star and a blue circle on a gray background"
 plots.show(
     plots.image_grid(draw_prompt(prompt, 0), columns=4, title=prompt),
-    alt=f"Two rows of four pictures of {prompt}: the upper row by diffusion, the lower row of tokens.",
+    alt=f"Two rows of four pictures for the words {prompt!r}: the upper row by diffusion, the lower row of tokens.",
 )
 widgets.explorer(
     draw_prompt,
