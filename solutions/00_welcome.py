@@ -29,6 +29,7 @@ from torch import Tensor
 
 from course_utils import plots, runtime, scale, training, widgets
 from course_utils.autoencoders import recipes as autoencoders
+from course_utils.captioning_vqa import blip_recipes
 from course_utils.clip import recipes as clip
 from course_utils.data.scenes import COLORS, SHAPES, records, render
 from course_utils.diffusion import DDIM, Ancestral, inference_timesteps, sample, trajectory
@@ -211,6 +212,22 @@ widgets.explorer(
     zoom=3,
     prompt=prompt,
     number=(0, 99, 0),
+)
+
+# %% [markdown]
+# ## Chapter 7: [a picture described](07_captioning_vqa/02_blip.ipynb)
+#
+# BLIP says what it sees. Here it has never seen these pictures, nor the prompts that the first four were drawn to; the others are scenes of the world. It also says how well a text goes with a picture: the last column is the probability that *there is a blue circle* does.
+
+# %%
+speaker = training.load(blip_recipes.BLIP_SCENES)
+looked_at = torch.cat([draw_prompt(prompt, 1)[:4], render(records("test", range(20, 24)))])
+sentences = blip_recipes.described(speaker, looked_at)
+claimed = blip_recipes.matched(speaker, looked_at, ["There is a blue circle."] * len(looked_at))
+plots.show(plots.image_grid(looked_at, columns=8), alt="Eight pictures: four that were drawn above to a prompt, and four scenes of the world.")
+plots.table(
+    ({"picture": number, "BLIP says": sentence, "there is a blue circle": f"{value:.2f}"} for number, (sentence, value) in enumerate(zip(sentences, claimed.tolist(), strict=True), 1)),
+    caption="What BLIP says of the eight pictures, from left to right",
 )
 
 # %% [markdown]
