@@ -32,7 +32,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_utils import plots, runtime, scale, training, widgets
 from course_utils.captioning_vqa import BLIP2, QFormer, QFormerConfig, parameter_counts
