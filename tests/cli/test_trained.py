@@ -157,7 +157,7 @@ def test_sample_with_a_prompt_draws_to_it(
     assert "give --prompt too" in capsys.readouterr().err
     monkeypatch.delitem(PROMPTABLE, "toy")
     assert main.main(["sample", "toy", "--prompt", "a red circle"]) == 1
-    assert "toy reads no prompt; these do: dalle-scenes, t2i-scenes" in capsys.readouterr().err
+    assert "toy reads no prompt; these do: dalle-scenes, t2i-glyphs, t2i-scenes" in capsys.readouterr().err
 
 
 def test_sample_of_a_judge_says_that_it_draws_nothing(recipe: SimpleNamespace, capsys: pytest.CaptureFixture) -> None:
