@@ -137,7 +137,7 @@ def _capfilt_figure(rows: list[Row]) -> "Figure":
         )  # fmt: skip
     axis.set(ylim=(0, 1.03), ylabel="share")
     axis.set_xticks(range(len(SETS)), SETS)
-    axis.legend(frameon=False, fontsize=7, loc="lower right")
+    axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names))  # above, where no bar is
     return figure
 
 

@@ -159,7 +159,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (_prefixed("torch.full((len(queries), count), -100)", "torch.zeros(len(queries), count, dtype=torch.int64)"), "At the queries the labels are 0"),
         (_prefixed("-100", "0"), "Where nothing is asked for the labels are 0"),
         (_prefixed("torch.cat([nothing, labels], dim=1)", "labels"), "as long as the caption alone"),
-        (_prefixed("torch.cat([nothing, labels], dim=1)", "torch.cat([nothing, labels[:, 1:], nothing[:, :1]], dim=1)"), "moved by one place"),
+        (_prefixed("torch.cat([nothing, labels], dim=1)", "torch.cat([nothing[:, 1:], labels, nothing[:, :1]], dim=1)"), "moved by one place"),
         (_prefixed("[nothing, labels]", "[labels, nothing]"), "In the labels the queries stand behind"),
         (_prefixed("nothing = ", "labels[:, 0] = -100\nnothing = "), "The caption's first word is not asked for"),
         (_prefixed("input_ids.masked_fill(~attention_mask, -100)", "input_ids.masked_fill(input_ids == 0, -100)"), "never learns to stop"),
