@@ -450,6 +450,9 @@ verdict = blip_experiments.CAPFILT.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
+# Read the bars with three things in mind. Whoever writes the likeliest words is hurt little by damage that is another one each time: it averages out. A strict filter leaves fewer texts, and few of them can be worse than many with errors. And a captioner's texts are easier to learn from than any others: of all the ways to say a thing it prefers a few. (Ours was taught by good pairs alone, which the paper's was not.) Two runs a set are few: look at how far they lie apart.
+
+# %% [markdown]
 # ## Break it: the wrong wrong pairs
 #
 # Two ways to spoil matching. Give it *random* negatives: nearly all can be told at a glance, by the number of objects or by the background, and it need not read on. Or let it learn on the web that it is to filter, with every text that was found taken for right: then it is told that damage is right. Four short trainings of the same length, all else equal; `rivals` invites near neighbours into each batch:
