@@ -350,11 +350,11 @@ if runtime.scale_name() != "smoke":
 # NBVAL_CHECK_OUTPUT
 card = training.read_card(blip_recipes.BLIP_SCENES)
 print(f"The reference on {card['samples']:,} held-out scenes, as its card says")
-for name in ("whole", "recall_at_1", "reranked_recall_at_1", "filter_precision", "filter_recall"):
+for name in ("whole", "recall_at_1", "reranked_recall_at_1", "right_at_1", "reranked_right_at_1", "filter_precision", "filter_recall"):
     print(name.ljust(22), f"{card['metrics'][name]:.3f}, chance {card['chance'][name]:.3f}")
 
 # %% [markdown]
-# With the contrast alone a text finds its scene among all; then matching reads the best eight together with the text. In the paper, too, search is done in these two steps.
+# With the contrast alone a text looks for its scene among all; then matching reads the best eight together with the text. In the paper, too, search is done in these two steps. Some captions are true of two scenes, and then nobody can know which is meant: `recall_at_1` counts only the caption's own scene, `right_at_1` either.
 #
 # ## Exercise 4 · The filter · *10 minutes, easy, core*
 #
@@ -448,6 +448,9 @@ rows = training.results(blip_experiments.CAPFILT)
 plots.show(blip_experiments.CAPFILT.figure(rows), alt="For each set of texts the share of held-out scenes that the captioner describes wholly truly, and the share of the texts themselves that are true.")
 verdict = blip_experiments.CAPFILT.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
+
+# %% [markdown]
+# Read the bars with three things in mind. Whoever writes the likeliest words is hurt little by damage that is another one each time: it averages out. A strict filter leaves fewer texts, and few of them can be worse than many with errors. And a captioner's texts are easier to learn from than any others: of all the ways to say a thing it prefers a few. (Ours was taught by good pairs alone, which the paper's was not.) Two runs a set are few: look at how far they lie apart.
 
 # %% [markdown]
 # ## Break it: the wrong wrong pairs
