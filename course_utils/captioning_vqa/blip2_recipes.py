@@ -356,7 +356,7 @@ BLIP2_SCENES = _recipe(
     targets={"whole": Target(at_least=0.9)},
     chance=_blip2_chance,
     ceiling=_blip2_ceiling,
-    minutes=15,
+    minutes=11,
     about="The second stage, from `blip2-stage1-scenes` on; what the frozen GPT of `clipcap-scenes` then writes, by its likeliest tokens. "
     "`whole`: all that the caption states is true, and it names every object. What the Q-Former reads texts with is as the first stage left it.",
 )

@@ -292,7 +292,7 @@ for name, (trained, frozen) in parameter_counts(ours).items():
     print(f"ours       {name:<15} {trained:>13,} trained {frozen:>15,} frozen")
 with torch.device("meta"):
     large = QFormer(QFormerConfig(vocab_size=0, dim=0, writes=False))
-print(f"published  qformer         {sum(weight.numel() for weight in large.parameters()):>13,} trained, before an image encoder of a billion and a language model of 2.7 billion that are frozen")
+print(f"published  qformer         {sum(weight.numel() for weight in large.parameters()):>13,} trained, beside an image encoder of a billion and a language model of 2.7 billion that are frozen")
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -384,7 +384,7 @@ if runtime.scale_name() != "smoke":
 #
 # ## Break it: no first stage
 #
-# Can the second stage do without the first? Its loss alone must then teach the queries where to look and what to say, through a language model that does not move. In the paper's figure 5 it fails by far, most with the decoder-only language model. The experiment here, on scenes of one object, with three frozen language models: the GPT that ClipCap has taught, the GPT that has only read captions (decoder-only both), and the T5 of chapter 5 (encoder and decoder):
+# Can the second stage do without the first? Its loss alone must then teach the queries where to look and what to say, through a language model that does not move. In the paper (figure 5, questions without fine-tuning) it does far worse, most of all with the decoder-only OPT. The experiment here, on scenes of one object, with three frozen language models: the GPT that ClipCap has taught, the GPT that has only read captions (decoder-only both), and the T5 of chapter 5 (encoder and decoder):
 
 # %%
 rows = training.results(experiments.STAGES)
