@@ -469,7 +469,8 @@ def _prior_verdict(rows: list[Row]) -> Verdict:
     lost, prior = (grouped(rows, "balanced", name) for name in ("rare_right", "rare_said_usual"))
     why = (
         f"Of shapes in another than the usual colour {said(lost[True])} are answered right after a balanced training and {said(lost[False])} after "
-        f"one in which most circles asked about are red (and so on); the usual colour is said of {said(prior[True])} and {said(prior[False])} of them."
+        f"one in which most circles asked about are red (and so on); the usual colour is said of {said(prior[True])} of them, and of "
+        f"{said(prior[False])}."
     )
     if clearly_more(prior[False], prior[True], 0.1):
         return Verdict("holds here", f"What is usual is said without a look. {why}")
