@@ -32,6 +32,7 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "course-setup.json"
 LOCK = ROOT / "requirements.lock"
+WELCOME = "00_welcome.ipynb"
 PYPROJECT = ROOT / "pyproject.toml"
 TORCH_BUILDS = "https://download.pytorch.org/whl"  # has a folder for each kind of build: cpu, cu130, ...
 # What a torch brings along: not held to the lock where another torch than the lock's is kept.
@@ -326,10 +327,13 @@ def prepare_work() -> Path:
 def lab(port: int, browser: bool) -> None:
     """Environment, notebooks, JupyterLab in `work/`. Does not return: this process becomes JupyterLab."""
     check_port(port)
+    been_here = (ROOT / "work" / WELCOME).exists()
     work = prepare_work()
     say("JupyterLab prints its address below; Ctrl-C here stops it")
     command = [str(PYTHON), "-m", "jupyterlab", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={work}", "--log-level=WARN"]
+    if not been_here and (work / WELCOME).exists():  # later JupyterLab opens what was open when it was left
+        command += [f"--LabApp.default_url=/lab/tree/{WELCOME}"]
     command += [] if browser else ["--no-browser"]
     command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     os.chdir(work)

@@ -96,21 +96,31 @@ class HubModel(PyTorchModelHubMixin):
             local_files_only=local_files_only, token=token,
         )  # fmt: skip
         weights = _read(path)  # refuses a damaged file by name, before anything is copied
-        own = model.state_dict()
-        loaded = {own[name].data_ptr() for name in weights if name in own}
         try:
-            result = model.load_state_dict(weights, strict=False)
+            missing, unexpected = fill(model, weights)
         except RuntimeError as error:
             raise WeightsError(f"{path} does not fit {cls.__name__} with its config: {error}") from error
-        missing = [
-            name for name in result.missing_keys if own[name].data_ptr() not in loaded
-        ]  # tied weights are saved once
-        if strict and (missing or result.unexpected_keys):
+        if strict and (missing or unexpected):
             raise WeightsError(
                 f"{path} does not fit {cls.__name__} with its config: it lacks {missing or 'nothing'}, "
-                f"and has {result.unexpected_keys or 'nothing'} too much"
+                f"and has {unexpected or 'nothing'} too much"
             )
         return model.to(map_location).eval()
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Load weights by name, and give the names that the model lacks then, and those that it has no place for.
+
+    Parameters that share a tensor are stored under one of their names; the others do not lack.
+
+    Raises:
+        RuntimeError: if a weight has another shape than the parameter of its name.
+    """
+    own = model.state_dict()
+    loaded = {own[name].data_ptr() for name in weights if name in own}
+    result = model.load_state_dict(weights, strict=False)
+    missing = [name for name in result.missing_keys if own[name].data_ptr() not in loaded]
+    return missing, list(result.unexpected_keys)
 
 
 def save_half(model: nn.Module, folder: str | Path) -> None:

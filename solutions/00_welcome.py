@@ -19,10 +19,9 @@
 # | **Time** | 10 minutes of play; the code runs in about 2 minutes on a laptop's CPU, 1 on a GPU |
 # | **You need** | nothing: there is nothing to write here |
 # | **Builds on** | the trained models that come with the course, one or two of each chapter |
-# | **Code** | `course_utils/autoencoders/vae.py`, `course_utils/gans/dcgan.py`, `course_utils/translation/cyclegan.py`, `course_utils/diffusion/ddpm.py`, `course_utils/clip/clip.py` |
-# | **Papers** | each stands in the notebook that builds it |
 #
-# Run all cells (*Run*, *Run All Cells*), and play. In the chapters you write, piece by piece, what works here already.
+# Run all cells (*Run*, *Run All Cells*), and play: move the sliders, type into the boxes and press Enter. In the chapters you write, piece by piece,
+# what works here already; each title leads to the notebook that builds it.
 
 # %%
 import torch
@@ -30,19 +29,22 @@ from torch import Tensor
 
 from course_utils import plots, runtime, scale, training, widgets
 from course_utils.autoencoders import recipes as autoencoders
+from course_utils.captioning_vqa import blip_recipes
 from course_utils.clip import recipes as clip
 from course_utils.data.scenes import COLORS, SHAPES, records, render
 from course_utils.diffusion import DDIM, Ancestral, inference_timesteps, sample, trajectory
 from course_utils.diffusion import recipes as diffusion
 from course_utils.gans import recipes as gans
 from course_utils.layers import draw_normal
+from course_utils.text_to_image import dalle_recipes
+from course_utils.text_to_image import recipes as text_to_image
 from course_utils.translation import recipes as translation
 
 device = runtime.device()
 runtime.seed_everything(0)
 
 # %% [markdown]
-# ## Chapter 1: a map of letters
+# ## Chapter 1: [a map of letters](01_autoencoders/02_vae.ipynb)
 #
 # A variational autoencoder of two numbers for each character. Every place of the sheet is a pair of numbers; what stands there is decoded from them.
 
@@ -67,9 +69,9 @@ widgets.explorer(
 )  # fmt: skip
 
 # %% [markdown]
-# ## Chapter 2: faces of nobody
+# ## Chapter 2: [faces of nobody](02_gans/02_dcgan.ipynb)
 #
-# A generative adversarial network turns noise into faces. Another number, other faces.
+# Of two networks that play against each other, one has learned to turn noise into faces. Another number is other noise, and other faces.
 
 # %%
 faces = training.load(gans.DCGAN_FACES)
@@ -81,26 +83,39 @@ def draw_faces(number: int) -> Tensor:
         return faces.sample(16, generator=runtime.generator(number)).cpu()
 
 
-plots.show(plots.image_grid(draw_faces(0), columns=8), alt="Sixteen cartoon faces with different hair, hats, glasses and smiles.")
+plots.show(
+    plots.image_grid(draw_faces(0), columns=8),
+    alt="Sixteen cartoon faces with different hair, hats, glasses and smiles.",
+)
 widgets.explorer(draw_faces, alt="sixteen faces drawn from the number", columns=8, zoom=2, number=(0, 99, 1))
 
 # %% [markdown]
-# ## Chapter 3: day to night
+# ## Chapter 3: [day to night](03_translation/02_cyclegan.ipynb)
 #
-# A CycleGAN translates without ever having seen a pair.
+# A CycleGAN has seen days, and it has seen nights, but never the same place by day and by night. It translates all the same, and back.
 
 # %%
 translator = training.load(translation.CYCLEGAN_DAY2NIGHT)
-days = render(records("test", range(8)), 32, "day")
-nights = translation.translated(translator, days)
-back = translation.translated(translator, nights, "y_to_x")
+days = render(records("test", range(100)), 32, "day")
+
+
+def there_and_back(day: Tensor) -> dict[str, Tensor]:
+    """Days (batch, 3, 32, 32), these translated to nights, and the nights translated back to days."""
+    night = translation.translated(translator, day)
+    return {"day": day, "to night": night, "and back": translation.translated(translator, night, "y_to_x")}
+
+
 plots.show(
-    plots.image_grid({"day": days, "to night": nights, "and back": back}, columns=8),
+    plots.image_grid(there_and_back(days[:8]), columns=8),
     alt="Eight scenes by day; the same translated to dark blue nights; and translated back to days.",
 )
+widgets.explorer(
+    lambda scene: torch.cat(list(there_and_back(days[scene : scene + 1]).values())),
+    alt="a scene by day, translated to night, and back", columns=3, zoom=4, scene=(0, 99, 8),
+)  # fmt: skip
 
 # %% [markdown]
-# ## Chapter 4: out of noise
+# ## Chapter 4: [out of noise](04_diffusion/01_ddpm.ipynb)
 #
 # A diffusion model takes noise away, a little at a time, until a picture is left: the one that was ordered.
 
@@ -134,10 +149,17 @@ def draw_order(color: str, shape: str, number: int) -> Tensor:
     return sample(process.denoiser(denoiser, order(color, shape).expand(4)), DDIM(), start, few).clamp(-1, 1).cpu()
 
 
-widgets.explorer(draw_order, alt="four pictures of what was ordered", zoom=3, color=list(COLORS), shape=list(SHAPES), number=(0, 99, 0))
+widgets.explorer(
+    draw_order,
+    alt="four pictures of what was ordered",
+    zoom=3,
+    color=list(COLORS),
+    shape=list(SHAPES),
+    number=(0, 99, 0),
+)
 
 # %% [markdown]
-# ## Chapter 5: find a picture by its description
+# ## Chapter 5: [find a picture by its description](05_clip/02_clip.ipynb)
 #
 # CLIP puts pictures and texts into one space. Type what you look for, then Enter.
 
@@ -153,13 +175,62 @@ def look_for(text: str) -> Tensor:
     return gallery[(words @ vectors.T)[0].topk(8).indices]
 
 
-wanted = "a red circle left of a blue square"
-plots.show(plots.image_grid(look_for(wanted), columns=8, title=wanted), alt=f"The eight scenes that fit the words {wanted!r} best.")
+wanted = "a black cross and a yellow star"
+plots.show(
+    plots.image_grid(look_for(wanted), columns=8, title=wanted),
+    alt=f"The eight scenes that fit the words {wanted!r} best.",
+)
 widgets.explorer(look_for, alt="the eight scenes that fit the text best", columns=8, zoom=2, text=wanted)
 
 # %% [markdown]
-# <!-- Chapter 6: a prompt drawn. Chapter 7: a picture described and asked about. Both come here with their checkpoints. -->
+# ## Chapter 6: [a prompt drawn](06_text_to_image/02_stable_diffusion.ipynb)
 #
+# Two models draw what you describe: the upper four pictures by diffusion, as Stable Diffusion does; the lower four by a transformer that writes a picture
+# token by token, as DALL-E did. They know scenes like these, of one to four shapes, and no other world: ask for a unicorn, and see. Without
+# the word *only* they are free to add what you do not mention.
+
+# %%
+painter = training.load(text_to_image.T2I_SCENES)
+writer = training.load(dalle_recipes.DALLE_SCENES)
+
+
+def draw_prompt(prompt: str, number: int) -> Tensor:
+    """Eight pictures (8, 3, 32, 32): four by diffusion, then four of tokens."""
+    diffused = text_to_image.drawn(painter, [prompt] * 4, runtime.generator(number))
+    return torch.cat([diffused, dalle_recipes.drawn(writer, [prompt], runtime.generator(number), count=4)[0]])
+
+
+prompt = "only a yellow star and a blue circle on a gray background"
+plots.show(
+    plots.image_grid(draw_prompt(prompt, 0), columns=4, title=prompt),
+    alt=f"Two rows of four pictures for the words {prompt!r}: the upper row by diffusion, the lower row of tokens.",
+)
+widgets.explorer(
+    draw_prompt,
+    alt="four pictures by diffusion, and four of tokens",
+    columns=4,
+    zoom=3,
+    prompt=prompt,
+    number=(0, 99, 0),
+)
+
+# %% [markdown]
+# ## Chapter 7: [a picture described](07_captioning_vqa/02_blip.ipynb)
+#
+# BLIP says what it sees. Here it has never seen these pictures, nor the prompts that the first four were drawn to; the others are scenes of the world. It also says how well a text goes with a picture: the last column is the probability that *there is a blue circle* does.
+
+# %%
+speaker = training.load(blip_recipes.BLIP_SCENES)
+looked_at = torch.cat([draw_prompt(prompt, 1)[:4], render(records("test", range(20, 24)))])
+sentences = blip_recipes.described(speaker, looked_at)
+claimed = blip_recipes.matched(speaker, looked_at, ["There is a blue circle."] * len(looked_at))
+plots.show(plots.image_grid(looked_at, columns=8), alt="Eight pictures: four that were drawn above to a prompt, and four scenes of the world.")
+plots.table(
+    ({"picture": number, "BLIP says": sentence, "there is a blue circle": f"{value:.2f}"} for number, (sentence, value) in enumerate(zip(sentences, claimed.tolist(), strict=True), 1)),
+    caption="What BLIP says of the eight pictures, from left to right",
+)
+
+# %% [markdown]
 # ## Where to go
 #
-# Open `01_autoencoders/01_autoencoder.ipynb`. What you need to know beforehand stands in `docs/prerequisites.md`.
+# To [the first notebook](01_autoencoders/01_autoencoder.ipynb). What you need to know beforehand, with a refresher, stands in `docs/prerequisites.md`.

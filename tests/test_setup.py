@@ -384,6 +384,23 @@ def test_jupyterlab_opens_in_work_and_its_kernel_is_this_environments(course, mo
         server.wait(30)
 
 
+def test_the_welcome_page_opens_the_first_time_and_not_again(course, monkeypatch, tmp_path):
+    monkeypatch.setattr(course, "install", lambda extras: None)
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    monkeypatch.chdir(tmp_path)
+    commands = []
+    monkeypatch.setattr(course.os, "execv", lambda program, command: commands.append(command))
+    opens = "--LabApp.default_url=/lab/tree/00_welcome.ipynb"
+    course.lab(free_port(), browser=True)
+    assert opens not in commands[0], "it was not handed out"
+    (course.ROOT / "notebooks" / "00_welcome.ipynb").write_text("{}")
+    course.lab(free_port(), browser=True)
+    course.lab(free_port(), browser=True)
+    assert opens in commands[1] and opens not in commands[2]
+    assert (runtime.repository() / "notebooks" / course.WELCOME).is_file()
+
+
 # --- Makefile and CI --------------------------------------------------------------------------------------------------
 
 

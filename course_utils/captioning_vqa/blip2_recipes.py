@@ -1,7 +1,8 @@
-"""What notebook 03_blip2 needs trained: a Q-Former over the frozen `clip-scenes`, stage by stage, that speaks through the frozen `gpt-scenes`."""
+"""What notebook 03_blip2 needs trained: a Q-Former over the frozen `clip-scenes`, stage by stage, that speaks through a frozen GPT."""
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +12,16 @@ from torch.utils.data import Dataset
 from course_utils import runtime, scale
 from course_utils.captioning_vqa.blip import rerank
 from course_utils.captioning_vqa.blip2 import BLIP2
+from course_utils.captioning_vqa.blip_recipes import RIVALS, rivals_of
+from course_utils.captioning_vqa.clipcap_recipes import CLIPCAP_SCENES, caption_scores, full_captions
 from course_utils.captioning_vqa.losses import hard_negatives
-from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.captioning_vqa.qformer import QFormer, QFormerConfig, best_query
 from course_utils.clip.clip import CLIP
-from course_utils.clip.recipes import CLIP_SCENES, SIZE, one_each, written
+from course_utils.clip.recipes import CLIP_SCENES, SIZE, written
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, SceneRecords, best_recall, records, render
 from course_utils.language.gpt2 import GPT2
-from course_utils.language.recipes import GPT_SCENES
+from course_utils.language.recipes import GPT_SCENES, T5_SCENES_RECIPE
 from course_utils.language.t5 import T5
 from course_utils.language.texts import END, decoded, encoded, special
 from course_utils.layers import draw_uniform
@@ -34,9 +36,8 @@ NETWORK = QFormerConfig(
     num_queries=8, width=96, depth=4, num_heads=4, hidden=256, context_width=IMAGE_WIDTH, vocab_size=480, max_positions=64, dim=64,
     start_token_id=466, output_width=128,
 )  # fmt: skip
-"""Texts are those of `gpt-scenes`, token by token; one that is written begins with their mask token instead of the end token."""
+"""Texts are in the tokens of `gpt-scenes`; one that is written begins with their mask token instead of the end token."""
 SEEN = 30_000  # scenes whose maps are computed before anything learns from them
-FULL = 0.5  # share of the captions in the first stage that are of the level "full"; in the second all are
 RERANKED = 10  # candidates of the contrast that matching looks at
 CHUNK = 250  # pictures or texts in a pass
 
@@ -72,93 +73,105 @@ def image_tokens(images: Tensor, encoder: nn.Module | None = None) -> Tensor:
 
 
 class SeenScenes(Dataset):
-    """Training scenes as the frozen encoder sees them, once and for all, in half precision, with a caption of each level.
+    """Training scenes as the frozen encoder sees them, once and for all, in half precision, with their full captions.
 
-    Batches hold `image_tokens` (batch, 16, 384) float32, `input_ids` and `attention_mask` (batch, levels, 52).
+    Batches hold `image_tokens` (batch, 16, 384) float32, `input_ids` and `attention_mask` (batch, n), n as the longest caption of the batch needs.
 
     Args:
         length: number of scenes.
-        levels: of the captions.
+        rivals: how many neighbours of a scene can come into its batch, see `blip_recipes.CaptionedFeatures`; 0 for batches as they come.
         objects: in each scene; None for 1 to 4.
     """
 
-    def __init__(self, length: int, levels: Sequence[str] = LEVELS, objects: int | None = None):
+    def __init__(self, length: int, rivals: int = 0, objects: int | None = None):
         data = Scenes("train", SIZE, length=length, fields=("image", "captions"), objects=objects)
         encoder = ClipMap()
-        kept, seen, texts, real = [LEVELS.index(level) for level in levels], [], [], []
+        seen, texts = [], []
         for start in range(0, length, 1000):
             part = data[range(start, min(start + 1000, length))]
             seen.append(image_tokens(part["image"], encoder).half())
-            batch = encoded([few[level] for few in part["captions"] for level in kept], LENGTH)
-            texts.append(batch["input_ids"].short())
-            real.append(batch["attention_mask"])
+            texts += [few[LEVELS.index("full")] for few in part["captions"]]
+        batch = encoded(texts, LENGTH)
         self.image_tokens = torch.cat(seen)
-        # (length * levels, 52) -> (length, levels, 52)
-        self.input_ids, self.attention_mask = (
-            torch.cat(few).unflatten(0, (length, len(kept))) for few in (texts, real)
-        )
+        self.input_ids, self.attention_mask = batch["input_ids"].short(), batch["attention_mask"]
+        self.rivals = rivals_of(self.image_tokens.float().mean(dim=1, keepdim=True), rivals) if rivals else None
 
     def __len__(self) -> int:
         return len(self.image_tokens)
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.as_tensor(indices)
+        if self.rivals is not None:  # they take the place of half of the batch
+            half = len(chosen) // 2
+            which = chosen[-half:] % self.rivals.shape[1]  # as good as drawn: the order of the numbers is
+            chosen = torch.cat([chosen[:-half], self.rivals[chosen[:half], which]])
+        mask = self.attention_mask[chosen]
+        longest = int(mask.sum(dim=1).max())
         return {
             "image_tokens": self.image_tokens[chosen].float(),
-            "input_ids": self.input_ids[chosen].long(),
-            "attention_mask": self.attention_mask[chosen],
+            "input_ids": self.input_ids[chosen, :longest].long(),
+            "attention_mask": mask[:, :longest],
         }
-
-
-def chosen_captions(batch: dict[str, Tensor], full: float) -> tuple[Tensor, Tensor]:
-    """One caption for each picture of a batch, ids and mask (batch, n), without columns of nothing but padding; `full` as for `one_each`."""
-    chosen = one_each(batch["input_ids"], full)
-    mask = batch["attention_mask"][chosen]
-    length = int(mask.sum(1).max())
-    return batch["input_ids"][chosen][:, :length], mask[:, :length]
 
 
 # --- the two stages ---------------------------------------------------------------------------------------------------
 
 
-def first_stage_player(
-    model: QFormer, learning_rate: float = 1.5e-3, full: float = FULL, ema_decay: float = 0.998
-) -> Player:
-    """A Q-Former that learns contrast, matching and writing at once; batches as `SeenScenes` makes them, of all levels.
-
-    Args:
-        full: share of the pictures that get the first of their captions; the others get any.
-    """
+def first_stage_player(model: QFormer, learning_rate: float = 1.5e-3, ema_decay: float = 0.998) -> Player:
+    """A Q-Former that learns contrast, matching and writing at once; batches as `SeenScenes` makes them, with rivals."""
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
         pictures = batch["image_tokens"]
-        ids, mask = chosen_captions(batch, full)
-        uniforms = torch.rand(2, len(ids), len(ids), device=ids.device)
-        losses = model.losses(pictures, ids, mask, uniforms)
-        return sum(losses), {name: value.detach() for name, value in losses._asdict().items()}
+        uniforms = torch.rand(2, len(pictures), len(pictures), device=pictures.device)
+        losses = model.losses(pictures, batch["input_ids"], batch["attention_mask"], uniforms)
+        return torch.stack(losses).sum(), {name: value.detach() for name, value in losses._asdict().items()}
 
     return Player("Q-Former", model, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)
 
 
-def prompt(language_model: GPT2 | T5, count: int) -> Tensor:
-    """What stands between the queries and a caption, (count, n) int64: for GPT the token with which all its texts begin, for T5 its task."""
-    words = [special("complete:"), special(END)] if isinstance(language_model, T5) else [special(END)]
-    return torch.tensor(words).expand(count, -1)
+class Speaker(NamedTuple):
+    """A frozen language model, and the tokens that stand between the queries and a caption: how it is used to begin one."""
+
+    model: GPT2 | T5
+    prompt: tuple[int, ...]
+
+
+def clipcap_gpt() -> Speaker:
+    """The GPT of `clipcap-scenes`, which goes on from vectors at once. It is the one that has learned to heed what stands before a text."""
+    return Speaker(load(CLIPCAP_SCENES).language_model, ())
+
+
+def scenes_gpt() -> Speaker:
+    """`gpt-scenes`, which has read captions and nothing else; each begins with the end token."""
+    return Speaker(load(GPT_SCENES), (special(END),))
+
+
+def scenes_t5() -> Speaker:
+    """`t5-scenes`, an encoder-decoder, told to complete a caption of which it is given nothing."""
+    return Speaker(load(T5_SCENES_RECIPE), (special("complete:"), special(END)))
+
+
+def prompts(speaker: Speaker, count: int) -> Tensor:
+    """The speaker's prompt, (count, n) int64."""
+    return torch.tensor(speaker.prompt, dtype=torch.int64).expand(count, -1)
 
 
 def second_stage_player(
-    model: QFormer, language_model: GPT2 | T5, learning_rate: float = 1.5e-3, ema_decay: float = 0.998
+    model: QFormer, speaker: Speaker, learning_rate: float = 1.5e-3, ema_decay: float = 0.998
 ) -> Player:
-    """A Q-Former that learns to make the frozen language model write the captions; batches as `SeenScenes` makes them, of full captions."""
-    whole = BLIP2(nn.Identity(), model, language_model)  # the pictures are encoded already
+    """A Q-Former that learns to make the frozen language model write the captions; batches as `SeenScenes` makes them.
+
+    Weight decay there is none: it would wear away what the first stage knows of texts, which has no gradient here.
+    """
+    whole = BLIP2(nn.Identity(), model, speaker.model)  # the pictures are encoded already
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
-        ids, mask = chosen_captions(batch, full=1.0)
-        asked = prompt(language_model, len(ids)).to(ids.device)
-        # the prompt takes the place of a caption's first token, which begins every text
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        asked = prompts(speaker, len(ids)).to(ids.device)
+        # without the token that begins every text
         return whole.loss(batch["image_tokens"], asked, ids[:, 1:], answer_mask=mask[:, 1:]), {}
 
-    return Player("Q-Former", model, objective, learning_rate, (0.9, 0.98), weight_decay=0.05, ema_decay=ema_decay)
+    return Player("Q-Former", model, objective, learning_rate, (0.9, 0.98), ema_decay=ema_decay)
 
 
 def after_first_stage(model: QFormer) -> QFormer:
@@ -168,27 +181,23 @@ def after_first_stage(model: QFormer) -> QFormer:
 
 
 def described(
-    model: QFormer,
-    tokens: Tensor,
-    language_model: GPT2 | T5 | None = None,
-    generator: torch.Generator | None = None,
-    **settings,
+    model: QFormer, tokens: Tensor, speaker: Speaker | None = None, generator: torch.Generator | None = None, **settings
 ) -> list[str]:
     """A caption for each picture.
 
     Args:
         tokens: what the frozen encoder saw, (batch, 16, 384), see `image_tokens`.
-        language_model: by default `gpt-scenes`.
+        speaker: by default `clipcap_gpt()`.
         generator, settings: as for `BLIP2.generate`; by default the likeliest token is taken each time.
     """
-    speaker = language_model or load(GPT_SCENES)
+    speaker, end, texts = speaker or clipcap_gpt(), special(END), []
     device = next(model.parameters()).device
-    whole, texts = BLIP2(nn.Identity(), model, speaker), []
+    whole = BLIP2(nn.Identity(), model, speaker.model)
     for part in tokens.split(CHUNK):
-        asked = prompt(speaker, len(part)).to(device)
+        asked = prompts(speaker, len(part)).to(device)
         out = whole.generate(
-            part.to(device), LENGTH - 1, generator, prompt_ids=asked, end_token_id=special(END), pad_token_id=special(END), **settings
-        )  # fmt: skip
+            part.to(device), LENGTH - 1, generator, prompt_ids=asked, end_token_id=end, pad_token_id=end, **settings
+        )
         texts += decoded(out.cpu())
     return texts
 
@@ -229,11 +238,6 @@ def looked_at(
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
-def full_captions(scenes: SceneRecords) -> list[str]:
-    """The full caption of each scene."""
-    return [caption.text for caption in written(scenes, "full")]
-
-
 @torch.inference_mode()
 def similarities(model: QFormer, tokens: Tensor, texts: Sequence[str]) -> Tensor:
     """Of each text to each picture, by the picture's best query, (texts, pictures) on the CPU."""
@@ -252,16 +256,13 @@ def match_scores(model: QFormer, tokens: Tensor, texts: Sequence[str]) -> Tensor
     return torch.cat([model.match(*(part.to(device) for part in few)).cpu() for few in parts])
 
 
-def _retrieved(
-    compare: Callable[[], Tensor], match: Callable[[Tensor, Tensor], Tensor], scenes: SceneRecords
-) -> dict[str, float]:
+def _retrieved(table: Tensor, match: Callable[[Tensor, Tensor], Tensor], scenes: SceneRecords) -> dict[str, float]:
     """Search among scenes by full captions: the contrast alone, and with matching of its best candidates.
 
     Args:
-        compare: -> similarities (texts, pictures).
+        table: similarities (texts, pictures).
         match: numbers of texts and of pictures to scores, as for `rerank`.
     """
-    table = compare()
     best = best_recall([caption.facts for caption in written(scenes, "full")], scenes)
     found = recall_at_k(ranks(table), 1)
     again = recall_at_k(ranks(rerank(table, min(RERANKED, len(table)), match)), 1)
@@ -272,22 +273,22 @@ def _retrieved(
 def _stage1_metrics(model: QFormer, samples: int) -> dict[str, float]:
     scenes = records("test", range(samples))
     tokens, texts = image_tokens(render(scenes, SIZE)), full_captions(scenes)
-    table = similarities(model, tokens, texts)
+    table = model.logit_scale.cpu() * similarities(model, tokens, texts)
 
     def match(queries: Tensor, candidates: Tensor) -> Tensor:
-        return match_scores(model, tokens[candidates], [texts[number] for number in queries.tolist()]).softmax(1)[:, 1]
+        no, yes = match_scores(model, tokens[candidates], [texts[number] for number in queries.tolist()]).unbind(dim=1)
+        return yes - no  # the probability would be 1 for many
 
-    own = torch.arange(samples)
-    other = hard_negatives(model.logit_scale.cpu() * table, draw_uniform(table.shape, runtime.generator(1)))
-    right = (match(own, own) > 0.5).double().mean() + (match(own, other) <= 0.5).double().mean()
-    return _retrieved(lambda: table, match, scenes) | {"matching_accuracy": right.item() / 2}
+    own, other = torch.arange(samples), hard_negatives(table, draw_uniform(table.shape, runtime.generator(1)))
+    right = (match(own, own) > 0).double().mean() + (match(own, other) <= 0).double().mean()
+    return _retrieved(table, match, scenes) | {"matching_accuracy": right.item() / 2}
 
 
 def _stage1_chance(samples: int) -> dict[str, float]:
     """Similarities and scores that are drawn."""
     draw = runtime.generator(0)
     found = _retrieved(
-        lambda: draw_uniform((samples, samples), draw), lambda queries, _: draw_uniform(queries.shape, draw), records("test", range(samples))
+        draw_uniform((samples, samples), draw), lambda queries, _: draw_uniform(queries.shape, draw), records("test", range(samples))
     )  # fmt: skip
     return found | {"matching_accuracy": 0.5}
 
@@ -299,12 +300,6 @@ def _stage1_ceiling(samples: int) -> dict[str, float]:
     return {"recall_at_1": best, "reranked_recall_at_1": best, "share_of_ceiling": 1.0}
 
 
-def caption_scores(write: Callable[[SceneRecords], list[str]], samples: int) -> dict[str, float]:
-    """`truth_scores` of captions of held-out scenes; `unseen_pairs_whole` of scenes with pairs of shape and colour that training never shows."""
-    scenes, unseen = records("test", range(samples)), records("compositional", range(max(1, samples // 4)))
-    return truth_scores(write(scenes), scenes) | {"unseen_pairs_whole": truth_scores(write(unseen), unseen)["whole"]}
-
-
 def _blip2_metrics(model: QFormer, samples: int) -> dict[str, float]:
     encoder = ClipMap()
     return caption_scores(lambda scenes: described(model, image_tokens(render(scenes, SIZE), encoder)), samples)
@@ -312,7 +307,7 @@ def _blip2_metrics(model: QFormer, samples: int) -> dict[str, float]:
 
 def _blip2_chance(samples: int) -> dict[str, float]:
     """The captions of other scenes."""
-    return caption_scores(lambda scenes: [*full_captions(scenes)[1:], full_captions(scenes)[0]], samples)
+    return caption_scores(lambda scenes: full_captions(scenes)[1:] + full_captions(scenes)[:1], samples)
 
 
 def _blip2_ceiling(samples: int) -> dict[str, float]:
@@ -335,35 +330,35 @@ def _recipe(**settings) -> Recipe:
 
 BLIP2_STAGE1 = _recipe(
     name="blip2-stage1-scenes",
-    data="scenes, as clip-scenes sees them, with captions",
+    data="scenes, as clip-scenes sees them, with full captions",
     model=lambda: QFormer(NETWORK),
     players=first_stage_player,
-    loader=lambda: loader(SeenScenes(scale(smoke=200, cpu=SEEN, gpu=50_000)), 64),
-    steps={"smoke": 3, "cpu": 900, "gpu": 20_000},
+    loader=lambda: loader(SeenScenes(scale(smoke=200, cpu=SEEN, gpu=50_000), RIVALS), 32),
+    steps={"smoke": 3, "cpu": 1_800, "gpu": 40_000},
     metrics=_stage1_metrics,
     targets={"matching_accuracy": Target(at_least=0.9)},
     chance=_stage1_chance,
     ceiling=_stage1_ceiling,
     minutes=15,
-    about="Contrast, matching and writing. Each full caption looks for its own scene: `recall_at_1` by its best query alone, "
-    "`reranked_recall_at_1` after matching has looked at the ten nearest, and that as a share of what a reader reaches who knows of which "
-    "scenes the caption is true. `matching_accuracy` is of as many true pairs as hard wrong ones.",
+    about="Contrast, matching and writing, in batches half of which are near neighbours. Each full caption looks for its own scene: `recall_at_1` "
+    "by its best query alone, `reranked_recall_at_1` after matching has looked at the ten nearest, and that as a share of what a reader reaches who "
+    "knows of which scenes the caption is true. `matching_accuracy` is of as many true pairs as hard wrong ones.",
 )
 
 BLIP2_SCENES = _recipe(
     name="blip2-scenes",
     data="scenes, as clip-scenes sees them, with full captions",
     model=lambda: QFormer(NETWORK),
-    players=lambda model: second_stage_player(after_first_stage(model), load(GPT_SCENES)),
-    loader=lambda: loader(SeenScenes(scale(smoke=200, cpu=SEEN, gpu=50_000), ("full",)), 64),
+    players=lambda model: second_stage_player(after_first_stage(model), clipcap_gpt()),
+    loader=lambda: loader(SeenScenes(scale(smoke=200, cpu=SEEN, gpu=50_000)), 64),
     steps={"smoke": 3, "cpu": 2_400, "gpu": 20_000},
     metrics=_blip2_metrics,
     targets={"whole": Target(at_least=0.9)},
     chance=_blip2_chance,
     ceiling=_blip2_ceiling,
     minutes=15,
-    about="The second stage, from `blip2-stage1-scenes` on; what the frozen `gpt-scenes` then writes, by its likeliest tokens. `whole`: all that "
-    "the caption states is true, and it names every object. What the Q-Former reads texts with is as the first stage left it.",
+    about="The second stage, from `blip2-stage1-scenes` on; what the frozen GPT of `clipcap-scenes` then writes, by its likeliest tokens. "
+    "`whole`: all that the caption states is true, and it names every object. What the Q-Former reads texts with is as the first stage left it.",
 )
 
 BLIP2_RECIPES: tuple[Recipe, ...] = ()

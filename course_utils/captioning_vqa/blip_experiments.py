@@ -137,7 +137,7 @@ def _capfilt_figure(rows: list[Row]) -> "Figure":
         )  # fmt: skip
     axis.set(ylim=(0, 1.03), ylabel="share")
     axis.set_xticks(range(len(SETS)), SETS)
-    axis.legend(frameon=False, fontsize=7, loc="lower right")
+    axis.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names))  # above, where no bar is
     return figure
 
 
@@ -258,7 +258,7 @@ def _negatives_figure(rows: list[Row]) -> "Figure":
     for shift, (color, row) in enumerate(zip(plots.COLORS, rows, strict=False)):
         places = [place + 0.2 * (shift - 1.5) for place in range(len(names))]
         axis.bar(places, [row[name] for name in names], width=0.18, color=color, label=row["training"])
-    axis.set(ylim=(0, 1.03))
+    axis.set(ylim=(0, 1.3), ylabel="share")
     axis.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize=7)
     axis.legend(frameon=False, fontsize=7, ncol=2)
     return figure

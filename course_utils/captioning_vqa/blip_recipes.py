@@ -377,5 +377,5 @@ BLIP_SCENES = Recipe(
     "`familiar`: the cosine with its own caption that 99 of 100 held-out scenes reach.",
 )
 
-BLIP_RECIPES: tuple[Recipe, ...] = ()
+BLIP_RECIPES: tuple[Recipe, ...] = (BLIP_SCENES,)
 """`course train blip-scenes`."""

@@ -16,7 +16,11 @@ import re
 from collections.abc import Sequence
 
 from course_utils.data.scenes import SceneRecords
-from course_utils.data.scenes.parsing import read
+from course_utils.data.scenes.captions import NUMBERS
+from course_utils.data.scenes.facts import Fact, Pattern, objects
+from course_utils.data.scenes.grammar import accepts
+from course_utils.data.scenes.parsing import parse, read
+from course_utils.data.scenes.records import BACKGROUNDS, COLORS, SHAPES, SIZES
 
 
 def word_scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -68,6 +72,46 @@ def truth_scores(captions: Sequence[str], scenes: SceneRecords) -> dict[str, flo
         "whole": [reading.true and reading.names_all for reading in readings],
     }
     return {name: sum(found) / len(found) for name, found in shares.items()}
+
+
+def wrong_words(text: str, scene: SceneRecords) -> list[tuple[str, bool]]:
+    """The words of a caption that names its objects one by one (as the levels "full" and "places" do), and which of them are wrong.
+
+    An object is held against the one at its place; where none is, all its words are wrong. Of a text that is no caption every word is.
+
+    Args:
+        scene: one record, on the CPU.
+    """
+    words = text.split()
+    if not accepts(text):
+        return [(word, True) for word in words]
+    bare = [word.lower().rstrip(".,:") for word in words]
+    things = {thing.place: thing for thing in objects(scene)[0]}
+    wrong, next_word = set(), 0
+    for fact in parse(text):
+        for word, is_wrong in _stated(fact, things, int(scene.background[0])):
+            first = next_word if fact.kind == "exists" else 0  # objects come in the order of the text
+            found = next((number for number in range(first, len(bare)) if bare[number] == word), None)
+            if found is None:
+                continue
+            if is_wrong:
+                wrong.add(found)
+            if fact.kind == "exists":
+                next_word = found + 1
+    return [(word, number in wrong) for number, word in enumerate(words)]
+
+
+def _stated(fact: Fact, things: dict[int, Pattern], background: int) -> list[tuple[str, bool]]:
+    """The words of a fact that can be wrong, in the order of the text, and whether they are."""
+    if fact.kind == "background":
+        return [(BACKGROUNDS[fact.value], fact.value != background)]
+    if fact.kind == "number":
+        return [(NUMBERS[fact.value], fact.value != len(things))]
+    thing, names = things.get(fact.first.place), (("size", SIZES), ("color", COLORS), ("shape", SHAPES))
+    stated = [(getattr(fact.first, name), name, known) for name, known in names]
+    return [
+        (known[value], thing is None or getattr(thing, name) != value) for value, name, known in stated if value >= 0
+    ]
 
 
 def _words(text: str) -> str:

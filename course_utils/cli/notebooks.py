@@ -40,19 +40,24 @@ VERSIONS = ("torch", "numpy", "matplotlib", "ipywidgets")
 
 @dataclass(frozen=True)
 class Pair:
-    """The two files of one notebook, and its name as in `01_autoencoders/02_vae`."""
+    """The two files of one notebook, and its name as in `01_autoencoders/02_vae`, or `00_welcome` before the chapters."""
 
     name: str
     text: Path
     notebook: Path
 
+    @property
+    def chapter(self) -> str:
+        """The chapter that it belongs to; empty for a page before the chapters, in which there is nothing to write."""
+        return self.name.rpartition("/")[0]
+
 
 def pairs(solutions: Path | None = None) -> list[Pair]:
     """Every notebook below `solutions` (the course's own, unless given), in the order of the chapters."""
     solutions = solutions or runtime.repository() / "solutions"
+    texts = sorted([*solutions.glob("[0-9][0-9]_*.py"), *solutions.glob("[0-9][0-9]_*/*.py")])
     return [
-        Pair(f"{text.parent.name}/{text.stem}", text, text.with_suffix(".ipynb"))
-        for text in sorted(solutions.glob("[0-9][0-9]_*/*.py"))
+        Pair(text.relative_to(solutions).with_suffix("").as_posix(), text, text.with_suffix(".ipynb")) for text in texts
     ]
 
 

@@ -20,6 +20,7 @@ FILES = ("LICENSE", "Makefile", "environment.yml", "pyproject.toml", "requiremen
 FOLDERS = (".devcontainer", "course_utils", "data", "docs")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "cache", ".*", "teaching.md", "hidden_seeds.json")
 FOR_INSTRUCTORS = ("How to teach with it", "How to add a chapter")
+LINK = re.compile(r"\[([^\[\]]+)\]\((\d\d_\w+)/[^)\s]+\)")
 SOLVED = re.compile(r"The solved notebooks are in `solutions/`, the code behind\s+them in")
 
 
@@ -36,10 +37,12 @@ def pack(to: Path, chapters: tuple[str, ...], force: bool, root: Path | None = N
     """
     root = root or runtime.repository()
     known = pairs(root / "solutions")
-    names = list(dict.fromkeys(pair.text.parent.name for pair in known))
+    names = list(dict.fromkeys(pair.chapter for pair in known if pair.chapter))
     wanted = [nearest(name, names, "chapter") for name in chapters] or names
     _look_at(to, force, root)
-    made = release.generate([pair for pair in known if pair.text.parent.name in wanted])
+    made = release.generate([pair for pair in known if pair.chapter in ("", *wanted)])
+    for name in [name for name in made if "/" not in name and name.endswith(".ipynb")]:
+        made[name] = without_dead_links(made[name].decode(), wanted).encode()
     try:
         _write(to, made, wanted, root)
     except OSError as error:
@@ -98,6 +101,11 @@ def _write(to: Path, made: dict[str, bytes], wanted: Sequence[str], root: Path) 
             os.rename(edition / name, to / name)
 
 
+def without_dead_links(page: str, chapters: Sequence[str]) -> str:
+    """A page before the chapters whose links lead to those that are handed out only; of another link its words stay."""
+    return LINK.sub(lambda link: link[0] if link[2] in chapters else link[1], page)
+
+
 def for_students(readme: str, chapters: Sequence[str]) -> str:
     """README.md without solved notebooks, without chapters that are not handed out, and without what only instructors do."""
     readme = re.sub(r" ?\(\[solved\]\([^)]*\)\)", "", readme)
@@ -107,5 +115,5 @@ def for_students(readme: str, chapters: Sequence[str]) -> str:
             rf"^## {re.escape(title)}\n.*?(?=^## |^MIT licence|\Z)", "", readme, flags=re.DOTALL | re.MULTILINE
         )
     lines = readme.splitlines(keepends=True)
-    links = [re.search(r"\]\(notebooks/([^/]+)/", line) if line.startswith("|") else None for line in lines]
+    links = [re.search(r"\]\(notebooks/([^/)]+)/", line) if line.startswith("|") else None for line in lines]
     return "".join(line for line, link in zip(lines, links, strict=True) if link is None or link[1] in chapters)

@@ -12,8 +12,8 @@ KEPT = ".old-"  # 02_vae.old-1.ipynb is what `course reset` kept of 02_vae.ipynb
 
 
 def _notebooks(folder: Path) -> dict[str, Path]:
-    paths = [path for path in sorted(folder.glob("[0-9][0-9]_*/*.ipynb")) if KEPT not in path.name]
-    return {f"{path.parent.name}/{path.stem}": path for path in paths}
+    paths = sorted([*folder.glob("[0-9][0-9]_*.ipynb"), *folder.glob("[0-9][0-9]_*/*.ipynb")])
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths if KEPT not in path.name}
 
 
 def find(name: str, folder: Path) -> Path:
@@ -30,7 +30,7 @@ def find(name: str, folder: Path) -> Path:
 def _named(name: str, folder: Path) -> Path:
     there = _notebooks(folder)
     wanted = "/".join(Path(name.removesuffix(".ipynb")).parts[-2:])
-    short = {key.split("/")[1]: key for key in there}
+    short = {key.split("/")[-1]: key for key in there}
     key = wanted if wanted in there else short.get(wanted)
     if key is None:
         near = nearest(wanted, there if "/" in wanted else short, f"notebook in {folder.name}/")
@@ -61,6 +61,8 @@ def check(name: str | None, as_json: bool, work: Path | None = None) -> int:
         return 0 if all(result.held for result in results) else 1
     rows = []
     for key, path in _notebooks(work).items():
+        if "/" not in key:  # a page before the chapters: there is nothing to write in it
+            continue
         try:
             results, problem = run_notebook_checks(path), {}
         except ValueError as error:  # one file that is no notebook does not hide the others

@@ -21,7 +21,7 @@ def title_and_minutes(pair: notebooks.Pair) -> tuple[str, int, int]:
     """
     first = notebooks.read_text(pair.text).cells[0].source
     title = re.search(r"^# (.+)$", first, re.MULTILINE)
-    work = re.search(r"\*\*Time\*\* \|[^|\n]*?(\d+) minutes of work", first)
+    work = re.search(r"\*\*Time\*\* \|[^|\n]*?(\d+) minutes of (?:work|play)", first)
     computing = re.search(r"\*\*Time\*\* \|[^|\n]*?runs in (?:about )?(\d+) minutes?", first)
     if not (title and work and computing):
         raise names.Failure(
@@ -53,11 +53,10 @@ def course_map() -> str:
     """The table, in Markdown."""
     lines = [f"| {' | '.join(HEAD)} |", "| --- | --- | --- | ---: | --- |"]
     for pair in notebooks.pairs():
-        chapter = pair.name.split("/")[0]
         title, work, computing = title_and_minutes(pair)
         systems, figures = measured(pair.name)
         place = f"[{title}](notebooks/{pair.name}.ipynb) ([solved](solutions/{pair.name}.ipynb))"
-        shown = [chapter.replace("_", " "), place, ", ".join(systems), f"{work} / {computing}", "; ".join(figures)]
+        shown = [pair.chapter.replace("_", " "), place, ", ".join(systems), f"{work} / {computing}", "; ".join(figures)]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in shown) + " |")
     return "\n".join(lines)
 

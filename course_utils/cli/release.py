@@ -118,18 +118,19 @@ def generate(known: list[Pair]) -> dict[str, bytes]:
     made: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="course-release-") as temporary:
         course = Path(temporary).resolve()
-        for chapter in dict.fromkeys(pair.text.parent for pair in known):
-            own = [pair for pair in known if pair.text.parent == chapter]
-            source = course / "solutions" / chapter.name
+        for chapter in dict.fromkeys(pair.chapter for pair in known):
+            own = [pair for pair in known if pair.chapter == chapter]
+            assignment = chapter or "before"  # nbgrader knows none without a name
+            source = course / "solutions" / assignment
             source.mkdir(parents=True)
             for pair in own:
                 write(_without_test_marks(read_notebook(pair.notebook)), source / pair.notebook.name)
-            for picture in sorted(path for path in chapter.rglob("*") if path.suffix.lower() in PICTURES):
-                target = source / picture.relative_to(chapter)
+            for picture in pictures(own[0]):
+                target = source / picture.relative_to(own[0].text.parent)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(picture, target)
-            _generate(chapter.name, course)
-            released = course / "notebooks" / chapter.name
+            _generate(assignment, course)
+            released = course / "notebooks" / assignment
             for pair in own:
                 _finish(released / pair.notebook.name, pair.name)
                 content = (released / pair.notebook.name).read_text(encoding="utf-8")
@@ -137,10 +138,16 @@ def generate(known: list[Pair]) -> dict[str, bytes]:
                     f"{pair.name} would give away {leak}" for leak in leaks(read_notebook(pair.notebook), content)
                 ]
             for path in sorted(path for path in released.rglob("*") if path.is_file()):
-                made[path.relative_to(course / "notebooks").as_posix()] = path.read_bytes()
+                made[Path(chapter, path.relative_to(released)).as_posix()] = path.read_bytes()
     if problems:
         raise Failure("nothing was released:\n" + "\n".join(problems))
     return made
+
+
+def pictures(pair: Pair) -> list[Path]:
+    """The pictures that lie beside a notebook: those of its chapter, in whatever folder there."""
+    pattern = "**/*" if pair.chapter else "*"  # beside a page before the chapters lie the chapters
+    return sorted(path for path in pair.text.parent.glob(pattern) if path.suffix.lower() in PICTURES)
 
 
 def _without_test_marks(notebook: "NotebookNode") -> "NotebookNode":

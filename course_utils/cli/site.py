@@ -124,12 +124,11 @@ def stage(source: Path, chosen: Sequence[notebooks.Pair], pages: Sequence[str] =
             if cell.cell_type == "markdown":
                 cell.source = _lead(cell.source, known)
         notebooks.write(page, source / f"{pair.name}.ipynb")
-        for picture in pair.text.parent.rglob("*"):
-            if picture.suffix.lower() in release.PICTURES:
-                target = source / pair.text.parent.name / picture.relative_to(pair.text.parent)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(picture, target)
-        chapters.setdefault(pair.text.parent.name, []).append(pair.name)
+        for picture in release.pictures(pair):
+            target = source / pair.chapter / picture.relative_to(pair.text.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, target)
+        chapters.setdefault(pair.chapter, []).append(pair.name)
     for name in pages:
         if (root / "docs" / f"{name}.md").exists():
             (source / "docs").mkdir(parents=True, exist_ok=True)
@@ -146,7 +145,10 @@ def _index(chapters: dict[str, list[str]], pages: Sequence[str]) -> str:
     """The first page: README's head, and what the book holds."""
     readme = (runtime.repository() / "README.md").read_text(encoding="utf-8")
     head = readme.partition("\n## ")[0]
-    trees = [("Chapter " + chapter.replace("_", " "), names) for chapter, names in chapters.items()]
+    trees = [
+        (f"Chapter {chapter.replace('_', ' ')}" if chapter else "Before the chapters", names)
+        for chapter, names in chapters.items()
+    ]
     trees.append(("Beside the notebooks", [f"docs/{name}" for name in pages]))
     return head + "".join(
         f"\n\n```{{toctree}}\n:caption: {caption}\n:maxdepth: 1\n\n{chr(10).join(names)}\n```"

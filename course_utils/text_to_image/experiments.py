@@ -9,22 +9,24 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_utils import plots, runtime, scale
 from course_utils.autoencoders.recipes import scene_quality
 from course_utils.clip.recipes import CLIP_SCENES
-from course_utils.data import loader
+from course_utils.data import Scenes, loader
 from course_utils.data.scenes import BACKGROUNDS, COLORS, SHAPES, Pattern, SceneRecords, render
 from course_utils.data.scenes.captions import one
 from course_utils.diffusion.ddpm import GaussianDiffusion
 from course_utils.diffusion.dit import DiT, DiTConfig
 from course_utils.diffusion.latent_recipes import autoencoder
 from course_utils.diffusion.score import RectifiedFlow
+from course_utils.metrics import psnr
 from course_utils.text_to_image import recipes
 from course_utils.text_to_image.dalle_experiments import DALLE_EXPERIMENTS
 from course_utils.text_to_image.network import PromptEncoder, PromptNetworkConfig
-from course_utils.text_to_image.prompts import clip_score, match, prompts, read, told_truly, verdicts
+from course_utils.text_to_image.prompts import Prompts, clip_score, match, prompts, read, told_truly, verdicts
 from course_utils.text_to_image.recipes import T2I_SCENES, drawn
 from course_utils.text_to_image.stable_diffusion import CLIPPromptEncoder, StableDiffusion, caption_dropout
 from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grid, grouped, load, said
@@ -464,17 +466,24 @@ IMPROVEMENTS = Experiment(
 )
 
 
-# --- a suspicion: words much larger than their places -----------------------------------------------------------------
+# --- whose colour is it: what a network must know of where words stand ------------------------------------------------
 
-STARTS = (0.02, 1.0)  # standard deviation of the word embeddings; that of the positions is 0.02
+STARTS = {
+    "words and positions equally large": {},
+    "words 50 times larger": {"token_std": 1.0},
+    "no positions": {"position_std": 0.0},
+}
+"""What is changed of the encoder's embeddings, which otherwise begin with a standard deviation of 0.02."""
 
 
-def _start_run(token_std: float, seed: int) -> dict[str, float | list[float]]:
+def _start_run(start: str, seed: int) -> dict[str, float | list[float]]:
     torch.manual_seed(seed)
-    steps, every = scale(smoke=(2, 1), cpu=(2000, 250), gpu=(10_000, 1000))
+    steps, every = scale(smoke=(2, 1), cpu=(1500, 250), gpu=(10_000, 1000))
     curves: dict[str, list[float]] = {"steps": []}
 
     def after(model: StableDiffusion, step: int) -> None:
+        if start == "no positions":
+            nn.init.zeros_(encoder.positions.weight)  # nor do they come to be
         if step % every:
             return
         model.eval()
@@ -483,45 +492,155 @@ def _start_run(token_std: float, seed: int) -> dict[str, float | list[float]]:
             curves.setdefault(name, []).append(value)
         model.train()
 
-    _trained(PromptEncoder(replace(SMALL, token_std=token_std)), seed, steps, recipes.process(), after=after)
+    encoder = PromptEncoder(replace(SMALL, **STARTS[start]))
+    _trained(encoder, seed, steps, recipes.process(), after=after)
     return curves | {f"last_{name}": values[-1] for name, values in curves.items()}
 
 
 def _start_verdict(rows: list[Row]) -> Verdict:
-    right, place, color = (grouped(rows, "token_std", f"last_{name}") for name in ("all_right", "place", "color"))
-    good, bad = STARTS
-    why = (
-        f"After {rows[0]['last_steps']:,.0f} steps captions are drawn wholly right in {said(right[good])} from equally large embeddings and in "
-        f"{said(right[bad])} where words are 50 times larger than positions; there places are right in {said(place[bad])}, "
-        f"colours in {said(color[bad])}."
+    right, place, color = (grouped(rows, "start", f"last_{name}") for name in ("all_right", "place", "color"))
+    numbers = "; ".join(
+        f"{start}: {said(right[start])} (places {said(place[start])}, colours {said(color[start])})" for start in STARTS
     )
-    return Verdict("holds here" if fmean(right[good]) > fmean(right[bad]) + 0.2 else "does not hold here", why)
+    why = f"Captions drawn wholly right after {rows[0]['last_steps']:,.0f} steps, {numbers}."
+    equal, larger, without = (fmean(right[start]) for start in STARTS)
+    costly = [what for what, few in (("larger words", larger), ("no positions", without)) if few < equal - 0.2]
+    costs = f"{' and '.join(costly)} cost much".capitalize() if costly else "Neither costs much"
+    return Verdict(("does not hold here", "in part", "holds here")[len(costly)], f"{costs}. {why}")
 
 
 def _start_figure(rows: list[Row]) -> "Figure":
-    figure, axes = plots.figure(1, 2, width=7.2, height=2.8)
-    for axis, token_std in zip(axes[0], STARTS, strict=True):
-        for row in (row for row in rows if row["token_std"] == token_std):
+    figure, axes = plots.figure(1, len(STARTS), width=9.0, height=2.8)
+    for axis, start in zip(axes[0], STARTS, strict=True):
+        for row in (row for row in rows if row["start"] == start):
             for color, name in zip(plots.COLORS, ("place", "shape", "color", "all_right"), strict=False):
                 axis.plot(
                     row["steps"], row[name], color=color, label=name.replace("_", " ") if row["seed"] == 0 else None
                 )
-        axis.set(title=f"words {token_std:g}, positions 0.02", xlabel="step", ylabel="share right", ylim=(0, 1.03))
-    axes[0, 1].legend(frameon=False)
+        axis.set_title(start, fontsize=8)
+        axis.set(xlabel="step", ylabel="share right", ylim=(0, 1.03))
+    axes[0, 0].legend(frameon=False)
     return figure
 
 
 BAD_START = Experiment(
     name="t2i-bad-start",
-    question="Does it matter how large the embeddings of words are at first, beside those of their positions?",
+    question="Does a network learn whose colour is whose if its words begin much larger than their positions, or have none?",
     notebook=NOTEBOOK,
-    grid=grid(token_std=STARTS, seed=range(1)),
+    grid=grid(start=tuple(STARTS), seed=range(1)),
     run=_start_run,
     verdict=_start_verdict,
     figure=_start_figure,
 )
 
+# --- a small picture, made large --------------------------------------------------------------------------------------
+
+GIVEN = ("small picture", "small picture and text")
+SMALL_SIZE = 4  # pixels: colours and places can be told, shapes hardly
+
+
+class _ToEnlarge(recipes.PromptedLatents):
+    """Scenes of two objects as in the other short trainings, with `small` (batch, 3, 4, 4) of each."""
+
+    def __init__(self, length: int):
+        super().__init__(length, objects=2, levels=("places",))
+        scenes = Scenes("train", length=length, fields=("image",), objects=2)
+        self.small = torch.cat(
+            [_shrunk(scenes[range(i, min(i + 1000, length))]["image"]) for i in range(0, length, 1000)]
+        )
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        return super().__getitems__(indices) | {"small": self.small[torch.as_tensor(indices)]}
+
+
+def _shrunk(images: Tensor) -> Tensor:
+    return F.interpolate(images, SMALL_SIZE, mode="area")
+
+
+def _upscaling_run(given: str, seed: int) -> dict[str, float]:
+    """A short training; the small picture is joined to the latents, the text comes by cross-attention or is always empty."""
+    torch.manual_seed(seed)
+    steps, length, samples = scale(smoke=(2, 64, 4), cpu=(1000, 8000, 250), gpu=(10_000, 30_000, 1000))
+    device = runtime.device()
+    encoder = PromptEncoder(replace(SMALL, text_depth=0))
+    settings = (SMALL.image_size, SMALL.patch_size, SMALL.width, SMALL.depth, SMALL.num_heads)
+    network = DiT(DiTConfig(4 + 3, 4, *settings, context_width=SMALL.text_width))
+    model = StableDiffusion(_small_ids, encoder, network, autoencoder(), recipes.process()).to(device)
+    empty, dropped = _small_ids([""])[0].to(device), 1.0 if given == GIVEN[0] else recipes.DROPPED
+
+    def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
+        latents, ids = batch["latents"], batch["input_ids"][:, 0, : SMALL.max_positions]
+        ids = caption_dropout(ids, empty, torch.rand(len(ids), device=ids.device), dropped)
+        timesteps = torch.randint(0, model.process.config.num_train_timesteps, (len(latents),), device=latents.device)
+        return model.loss(latents, ids, torch.randn_like(latents), timesteps, batch["small"]), {}
+
+    player = Player("denoiser", nn.ModuleList([encoder, network]), objective, 2e-3, (0.9, 0.95), ema_decay=0.995)
+    fit(player, loader(_ToEnlarge(length), 64, seed=seed), steps, seed=seed, progress=False)
+
+    asked = prompts("test", samples, "places", 2)
+    real = render(asked.records)
+    small = _shrunk(real)
+    texts = [""] * samples if given == GIVEN[0] else asked.texts
+    images = model.eval().generate(
+        texts, guidance_scale=1.0, num_inference_steps=25, generator=runtime.generator(seed), condition=small.to(device)
+    ).cpu()  # fmt: skip
+    stretched = F.interpolate(small, real.shape[-1], mode="bicubic").clamp(-1, 1)
+    return {
+        f"{kind}{name}": value
+        for kind, pictures in (("", images), ("stretched_", stretched))
+        for name, value in {**_seen_right(pictures, asked), "psnr": psnr(pictures, real).mean().item()}.items()
+    }
+
+
+def _seen_right(images: Tensor, asked: Prompts) -> dict[str, float]:
+    """Shares of objects whose shape and whose colour is right at its place."""
+    reading, there = read(images), asked.records.present
+    return {
+        name: (getattr(reading, name) == getattr(asked.records, name))[there].double().mean().item()
+        for name in ("shape", "color")
+    }
+
+
+def _upscaling_verdict(rows: list[Row]) -> Verdict:
+    shape, color, noise = (grouped(rows, "given", name) for name in ("shape", "color", "psnr"))
+    first, both = GIVEN
+    stretched = {name: fmean(row[f"stretched_{name}"] for row in rows) for name in ("shape", "color", "psnr")}
+    numbers = "; ".join(
+        f"from the {given} {said(shape[given])} of the shapes, {said(color[given])} of the colours, PSNR {fmean(noise[given]):.1f} dB"
+        for given in GIVEN
+    )
+    why = (
+        f"Right are, {numbers}; of the small picture stretched {stretched['shape']:.2f} and {stretched['color']:.2f}, "
+        f"{stretched['psnr']:.1f} dB. Drawn are {SMALL_SIZE * 8} x {SMALL_SIZE * 8} pixels out of {SMALL_SIZE} x {SMALL_SIZE}."
+    )
+    if clearly_more(shape[both], shape[first]):
+        return Verdict("holds here", f"The text tells what the small picture cannot. {why}")
+    return Verdict("does not hold here", f"The text adds nothing to the small picture. {why}")
+
+
+def _upscaling_figure(rows: list[Row]) -> "Figure":
+    names, kinds = ("shape", "color"), ("stretched", *GIVEN)
+    figure, axes = plots.figure(width=5.6, height=2.8)
+    for number, name in enumerate(names):
+        shares = {"stretched": [row[f"stretched_{name}"] for row in rows]} | grouped(rows, "given", name)
+        shares = {kind.replace(" and", "\nand"): shares[kind] for kind in kinds}
+        plots.group_bars(axes[0, 0], shares, name, number, len(names), plots.COLORS[number])
+    axes[0, 0].set(ylabel="share right", ylim=(0, 1.03))
+    axes[0, 0].legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(names))
+    return figure
+
+
+UPSCALING = Experiment(
+    name="t2i-upscaling",
+    question="A picture of 4 x 4 pixels is made 32 x 32: does the text help?",
+    notebook=NOTEBOOK,
+    grid=grid(given=GIVEN, seed=range(2)),
+    run=_upscaling_run,
+    verdict=_upscaling_verdict,
+    figure=_upscaling_figure,
+)
+
 EXPERIMENTS: tuple[Experiment, ...] = (
     *DALLE_EXPERIMENTS,
-    GUIDANCE_STUDY, STEPS_STUDY, NEGATIVE_PROMPT, MANY_THINGS, UNSAID, TEXT_ENCODER, IMPROVEMENTS, BAD_START,
+    GUIDANCE_STUDY, STEPS_STUDY, NEGATIVE_PROMPT, MANY_THINGS, UNSAID, TEXT_ENCODER, IMPROVEMENTS, BAD_START, UPSCALING,
 )  # fmt: skip

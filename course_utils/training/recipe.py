@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils import runtime
-from course_utils.hub import WeightsError, read_weights, save_half, store_in_bytes
+from course_utils.hub import WeightsError, fill, read_weights, save_half, store_in_bytes
 from course_utils.training.checkpoints import (
     CheckpointError,
     cannot_write,
@@ -139,16 +139,16 @@ def load(recipe: Recipe, folder: Path | str | None = None) -> nn.Module:
     model = recipe.model()
     _compare_configs(recipe, model, folder, again)
     try:
-        result = model.load_state_dict(weights, strict=False)
+        lacking, unexpected = fill(model, weights)
     except RuntimeError as error:
         details = " ".join(str(error).split()).rstrip(".")
         message = f"the checkpoint in {folder} is of another model than {recipe.name}: {details}. {again}"
         raise CheckpointError(message) from error
-    missing = [name for name in result.missing_keys if not _is_frozen(recipe, name)]
-    if missing or result.unexpected_keys:
+    missing = [name for name in lacking if not _is_frozen(recipe, name)]
+    if missing or unexpected:
         raise CheckpointError(
             f"the checkpoint in {folder} is of another model than {recipe.name}: it lacks {missing or 'nothing'}, "
-            f"and has {result.unexpected_keys or 'nothing'} too much. {again}"
+            f"and has {unexpected or 'nothing'} too much. {again}"
         )
     return model.to(runtime.device()).eval().requires_grad_(False)
 

@@ -170,8 +170,8 @@ for number, role in enumerate(("encoder", "grounded encoder", "decoder")):
     print(f"{role:<16} as your mask says: {bool(agree.all())}")
 
 # %%
-tables = 1 - 2 * expected[:, 0].float()[:, None].cpu()  # of the first text
-plots.show(plots.image_grid(tables, columns=3, zoom=9), alt="Three tables, dark where something is seen: the text encoder's without the patches, the grounded encoder's dark everywhere, the decoder's with all patches and a triangle of words.")
+tables = 1 - 2 * expected[:, 1].float()[:, None].cpu()  # of the second text, behind which there is padding
+plots.show(plots.image_grid(tables, columns=3, zoom=9), alt="Three tables, dark where something is seen: the text encoder's without the patches, the grounded encoder's with all patches and all real words, the decoder's with all patches and a triangle of words; padding is white in all three.")
 
 # %% [markdown]
 # ## Exercise 2 · Hard negatives · *15 minutes, medium, core*
@@ -339,7 +339,9 @@ for name, network in (("yours", model), ("reference", reference)):
     contrast, again = blip_recipes.search(network, images, full_texts)
     rows.append({"model": name, "wholly true": scores["whole"], "true": scores["true"], "names every object": scores["complete"],
                  "recall@1, contrast": recall_at_k(ranks(contrast), 1), "recall@1, then matching": recall_at_k(ranks(again), 1)})  # fmt: skip
-rows.append({"model": "chance", "wholly true": truth_scores([*full_texts[1:], full_texts[0]], held_out)["whole"], "recall@1, contrast": 1 / count, "recall@1, then matching": 1 / count})
+others = truth_scores([*full_texts[1:], full_texts[0]], held_out)
+rows.append({"model": "chance", "wholly true": others["whole"], "true": others["true"], "names every object": others["complete"],
+             "recall@1, contrast": 1 / count, "recall@1, then matching": 1 / count})  # fmt: skip
 plots.table(rows, caption=f"Captions of {count} held-out scenes, and search among them by their full captions; chance takes another scene's caption")
 if runtime.scale_name() != "smoke":
     assert rows[0]["wholly true"] > rows[-1]["wholly true"] + 0.2, "your BLIP should describe many scenes truly"

@@ -13,25 +13,36 @@ from course_utils.captioning_vqa.blip2_recipes import (
     NETWORK,
     ClipMap,
     SeenScenes,
-    chosen_captions,
+    Speaker,
     described,
     first_stage_player,
     full_captions,
     image_tokens,
     looked_at,
     match_scores,
-    prompt,
+    prompts,
+    scenes_gpt,
+    scenes_t5,
     second_stage_player,
     similarities,
 )
 from course_utils.clip.recipes import CLIP_SCENES
 from course_utils.data import loader
-from course_utils.data.scenes import LEVELS, captions, records, render
+from course_utils.data.scenes import captions, records, render
 from course_utils.language.recipes import GPT_SCENES, T5_SCENES_RECIPE
 from course_utils.language.texts import END, MASK, encoded, scenes_tokenizer, special
 from course_utils.training import fit, load
 
 FEW = 6
+SPEAKERS = pytest.mark.parametrize(
+    "speak", [scenes_gpt, scenes_t5, lambda: Speaker(load(GPT_SCENES), ())], ids=["gpt", "t5", "no prompt"]
+)
+
+
+@pytest.fixture(autouse=True)
+def no_clipcap(monkeypatch):
+    """In place of the language model of `clipcap-scenes` one that has learned nothing of pictures."""
+    monkeypatch.setattr(blip2_recipes, "clipcap_gpt", lambda: Speaker(load(GPT_SCENES), ()))
 
 
 @pytest.fixture
@@ -62,10 +73,19 @@ def test_pictures_and_captions_of_a_batch_belong_together(seen):
     expected = image_tokens(render(scenes, 32))
     assert batch["image_tokens"].shape == (2, 16, NETWORK.context_width)
     assert (batch["image_tokens"] - expected).abs().max() < 0.01, "more than half precision loses"
-    said = [caption.text for few in captions(scenes) for caption in few]
-    ids = encoded(said, LENGTH)["input_ids"].unflatten(0, (2, len(LEVELS)))
-    assert batch["input_ids"].equal(ids)
-    assert SeenScenes(4, ("partial", "full")).input_ids[3, 1].long().equal(ids[0, 0])
+    ids, mask = encoded(full_captions(scenes)).values()
+    assert batch["input_ids"].equal(ids) and batch["attention_mask"].equal(mask)
+    assert batch["attention_mask"].any(0).all(), "columns of nothing but padding"
+
+
+def test_half_of_a_batch_are_near_neighbours_of_the_other_half():
+    data = SeenScenes(60, rivals=3)
+    batch = data.__getitems__(range(10))
+    seen = [(data.image_tokens.float() - tokens).abs().amax((1, 2)).argmin().item() for tokens in batch["image_tokens"]]
+    assert seen[:5] == list(range(5))
+    assert all(other in data.rivals[own] for own, other in enumerate(seen[5:]))
+    assert len(set(seen)) > 5 and not any(own in data.rivals[own] for own in range(60))
+    assert batch["input_ids"].equal(encoded(full_captions(records("train", seen)))["input_ids"])
 
 
 def test_tokens_say_where_they_are_and_come_from_the_frozen_encoder():
@@ -78,17 +98,6 @@ def test_tokens_say_where_they_are_and_come_from_the_frozen_encoder():
     assert tokens.shape == (1, 16, NETWORK.context_width)
 
 
-def test_a_caption_for_each_picture_without_empty_columns(seen):
-    batch = seen.__getitems__(range(8))
-    ids, mask = chosen_captions(batch, full=1.0)
-    assert ids.equal(batch["input_ids"][:, 0, : ids.shape[1]])
-    assert ids.shape[1] == int(batch["attention_mask"][:, 0].sum(1).max())
-    assert mask.any(0).all()
-    runtime.seed_everything(0)
-    lengths = {chosen_captions(batch, full=0.0)[1].sum().item() for _ in range(4)}
-    assert len(lengths) > 1, "always the same captions"
-
-
 def test_the_first_stage_moves_all_but_the_layer_to_the_language_model(seen):
     torch.manual_seed(0)
     model = QFormer(NETWORK)
@@ -99,12 +108,12 @@ def test_the_first_stage_moves_all_but_the_layer_to_the_language_model(seen):
     assert set(history) >= {"contrast", "matching", "writing"}
 
 
-@pytest.mark.parametrize("recipe", [GPT_SCENES, T5_SCENES_RECIPE], ids=["gpt", "t5"])
-def test_the_second_stage_moves_queries_and_never_the_language_model(recipe, seen):
+@SPEAKERS
+def test_the_second_stage_moves_queries_and_never_the_language_model(speak, seen):
     torch.manual_seed(0)
-    model, speaker = QFormer(NETWORK), load(recipe)
+    model, speaker = QFormer(NETWORK), speak()
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    words = {name: weight.clone() for name, weight in speaker.named_parameters()}
+    words = {name: weight.clone() for name, weight in speaker.model.named_parameters()}
     fit(second_stage_player(model, speaker), loader(seen, 8), 2, progress=False)
     moved = {name for name, weight in model.named_parameters() if not weight.equal(before[name])}
     assert {
@@ -114,36 +123,37 @@ def test_the_second_stage_moves_queries_and_never_the_language_model(recipe, see
         "layers.3.query_mlp.up.weight",
     } <= moved
     assert not any(name.startswith(("tokens", "match_head", "head")) or ".mlp." in name for name in moved)
-    assert all(weight.equal(words[name]) for name, weight in speaker.named_parameters())
+    assert all(weight.equal(words[name]) for name, weight in speaker.model.named_parameters())
 
 
 def test_the_language_model_is_asked_for_the_caption_and_nothing_else(seen):
     """The loss of a batch is the mean of -log p of all words and the last end token, with the first end token given."""
     torch.manual_seed(0)
-    model, speaker = QFormer(NETWORK).to(runtime.device()), load(GPT_SCENES)
+    model, speaker = QFormer(NETWORK).to(runtime.device()), scenes_gpt()
     batch = {name: value.to(runtime.device()) for name, value in seen.__getitems__(range(5)).items()}
     loss, _ = second_stage_player(model, speaker).objective(batch)
-    ids, mask = chosen_captions(batch, 1.0)
+    ids, mask = batch["input_ids"], batch["attention_mask"]
     total, count = 0.0, 0
     for tokens, text, real in zip(batch["image_tokens"], ids, mask, strict=True):
         text = text[real]
-        logits = speaker(text[None, :-1], None, model.prefix(tokens[None]))[0, NETWORK.num_queries :]
+        logits = speaker.model(text[None, :-1], None, model.prefix(tokens[None]))[0, NETWORK.num_queries :]
         total += nn.functional.cross_entropy(logits, text[1:], reduction="sum").item()
         count += len(text) - 1
     assert loss.item() == pytest.approx(total / count, rel=1e-4)
 
 
 def test_the_prompt_is_what_the_language_model_knows():
-    assert prompt(load(GPT_SCENES), 3).tolist() == [[special(END)]] * 3
-    assert prompt(load(T5_SCENES_RECIPE), 1).tolist() == [[special("complete:"), special(END)]]
+    assert prompts(scenes_gpt(), 3).tolist() == [[special(END)]] * 3
+    assert prompts(scenes_t5(), 1).tolist() == [[special("complete:"), special(END)]]
+    assert prompts(Speaker(load(GPT_SCENES), ()), 2).shape == (2, 0)
 
 
-@pytest.mark.parametrize("recipe", [GPT_SCENES, T5_SCENES_RECIPE], ids=["gpt", "t5"])
-def test_a_caption_is_written_for_each_picture(untrained, recipe):
+@SPEAKERS
+def test_a_caption_is_written_for_each_picture(untrained, speak):
     tokens = image_tokens(render(records("test", range(FEW)), 32))
-    said = described(untrained, tokens, load(recipe))
+    said = described(untrained, tokens, speak())
     assert len(said) == FEW and all(isinstance(text, str) for text in said)
-    assert said[2:4] == described(untrained, tokens[2:4], load(recipe)), "a caption depends on the other pictures"
+    assert said[2:4] == described(untrained, tokens[2:4], speak()), "a caption depends on the other pictures"
 
 
 def test_similarities_and_votes_are_of_text_and_picture(untrained):
@@ -166,13 +176,11 @@ def test_shares_of_the_places_add_up_and_follow_the_picture(untrained):
     assert shares.shape == (2, NETWORK.num_queries, 16)
     torch.testing.assert_close(shares.sum(2), torch.ones(2, NETWORK.num_queries))
     assert not shares[0].allclose(shares[1])
-    pulled = untrained.layers[0].cross_attention
     with torch.no_grad():  # a key that all queries want, at place 5 alone
         for part in (layer.cross_attention for layer in untrained.layers if layer.cross_attention is not None):
             part.to_q.weight.zero_(), part.to_q.bias.fill_(1)
             part.to_k.weight.copy_(tokens[0, 5].expand_as(part.to_k.weight) / 20)
             part.to_k.bias.zero_()
-    assert pulled is untrained.layers[0].cross_attention
     only = torch.zeros_like(tokens[:1])
     only[0, 5] = tokens[0, 5]
     assert (looked_at(untrained, only)[0].argmax(1) == 5).all()
@@ -193,12 +201,7 @@ def test_what_is_asked_for_is_measured(untrained, recipe):
 def test_the_second_stage_begins_where_the_first_has_ended(monkeypatch):
     torch.manual_seed(1)
     learned = QFormer(NETWORK)
-    loaded = {
-        BLIP2_STAGE1.name: learned,
-        GPT_SCENES.name: load(GPT_SCENES),
-        T5_SCENES_RECIPE.name: load(T5_SCENES_RECIPE),
-    }
-    monkeypatch.setattr(blip2_recipes, "load", lambda recipe: loaded[recipe.name])
+    monkeypatch.setattr(blip2_recipes, "load", lambda recipe: learned if recipe is BLIP2_STAGE1 else load(recipe))
     torch.manual_seed(2)
     player = BLIP2_SCENES.players(BLIP2_SCENES.model())
     assert all(weight.equal(learned.state_dict()[name]) for name, weight in player.module.state_dict().items())

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from course_utils.captioning_vqa.metrics import truth_scores, word_scores
+from course_utils.captioning_vqa.metrics import truth_scores, word_scores, wrong_words
 from course_utils.captioning_vqa.vqa import accuracies, accuracy, guess, most_frequent, normalized
 from course_utils.data import scenes
 
@@ -137,3 +137,23 @@ def test_a_blind_guess_stays_near_chance():
         scores = accuracies(found, [[one.answer] * 10 for one in test], [one.kind for one in test])
         for kind, chance in {"exists": 1 / 2, "relation": 1 / 2, "count": 1 / 4, "color": 1 / 8, "size": 1 / 2}.items():
             assert scores[kind] < chance + 0.1, (name, kind)
+
+
+TWO = scenes.scene([("large", "red", "circle", "top left"), ("small", "blue", "star", "bottom right")], "sand")
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("Two objects on a sand background: a large red circle at the top left and a small blue star at the bottom right.", []),
+        ("On a sand background, two objects: at the top left a large blue circle and at the bottom right a small blue star.", ["blue"]),
+        ("Three objects on a mint background: a small red circle at the top left, a large red star at the bottom right and a small red star at the "
+         "bottom left.", ["Three", "mint", "small", "large", "red", "small", "red", "star"]),
+        ("A red circle is at the top left and a green star is at the bottom right.", ["green"]),
+        ("A red red circle.", ["A", "red", "red", "circle."]),
+    ],
+)  # fmt: skip
+def test_the_words_that_are_wrong_are_found(text, wrong):
+    found = wrong_words(text, TWO)
+    assert " ".join(word for word, _ in found) == text
+    assert [word for word, is_wrong in found if is_wrong] == wrong

@@ -55,6 +55,19 @@ def test_without_a_name_every_notebook_is_counted(work: Path, capsys: pytest.Cap
     assert "2 of 4 points so far" in capsys.readouterr().out
 
 
+def test_a_page_before_the_chapters_counts_for_nothing_and_can_be_reset(
+    work: Path, released: Path, capsys: pytest.CaptureFixture
+) -> None:
+    page = work / "00_welcome.ipynb"
+    (released.parent / page.name).write_text('{"fresh": 1}')
+    page.write_text("played with")
+    assert main.main(["check", "--json"]) == 0
+    rows = [json.loads(line)["notebook"] for line in capsys.readouterr().out.splitlines()]
+    assert rows == ["01_autoencoders/01_autoencoder", "01_autoencoders/02_vae"]
+    assert main.main(["reset", "00_welcome"]) == 0
+    assert page.read_text() == '{"fresh": 1}' and (work / "00_welcome.old-1.ipynb").read_text() == "played with"
+
+
 def test_a_file_that_is_no_notebook_does_not_hide_the_others(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

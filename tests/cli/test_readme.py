@@ -51,6 +51,15 @@ def test_a_row_holds_title_links_systems_minutes_and_measured_figures(course):
     )
 
 
+def test_a_page_before_the_chapters_has_a_row_without_a_chapter(course, monkeypatch):
+    text = course.parents[1] / "00_front.py"
+    text.write_text(FIRST.replace("minutes of work", "minutes of play").replace("Variational | auto", "Auto"), "utf-8")
+    pairs = notebooks.Pair("00_front", text, text.with_suffix(".ipynb"))
+    monkeypatch.setattr(readme.notebooks, "pairs", lambda: [pairs])
+    row = readme.course_map().splitlines()[2]
+    assert row == "|  | [Autoencoders](notebooks/00_front.ipynb) ([solved](solutions/00_front.ipynb)) |  | 75 / 5 |  |"
+
+
 def test_a_notebook_that_does_not_say_its_minutes_is_named(course):
     course.write_text(FIRST.replace("75 minutes of work", "an hour"), encoding="utf-8")
     with pytest.raises(names.Failure, match=r"01_tiny/02_vae.*minutes of work"):

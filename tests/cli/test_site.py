@@ -13,7 +13,7 @@ from course_utils.cli.names import Failure
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    site.stage(folder / "source", notebooks.choose(("02_vae",), notebooks.pairs()), ("glossary", "papers"))
+    site.stage(folder / "source", notebooks.choose(("00_welcome", "02_vae"), notebooks.pairs()), ("glossary", "papers"))
     site.build(folder / "source", folder / "html")
     return folder / "html"
 
@@ -85,6 +85,8 @@ def test_the_book_can_be_searched_and_its_links_lead_to_its_pages(book: Path) ->
     assert 'href="../01_autoencoders/02_vae.html"' in papers
     assert "/blob/main/course_utils/autoencoders/vae.py" in papers
     first = (book / "index.html").read_text(encoding="utf-8")
+    assert 0 < first.find('href="00_welcome.html"') < first.find('href="01_autoencoders/02_vae.html"')
+    assert 'href="01_autoencoders/02_vae.html"' in (book / "00_welcome.html").read_text(encoding="utf-8")
     assert 'href="01_autoencoders/02_vae.html"' in first and 'href="docs/glossary.html"' in first
 
 

@@ -56,6 +56,8 @@ def test_what_is_missing_is_said_and_the_rest_is_packed(
     write("question-coin", "Because it can do no better than to guess.")
     write("optimal-discriminator", "")
     (root / "work" / "02_gans" / "02_dcgan.ipynb").unlink()
+    for folder in ("notebooks", "work"):
+        shutil.copy(runtime.repository() / "notebooks" / "00_welcome.ipynb", root / folder)
     (root / "work" / "02_gans" / "mine.py").write_text("a = 1\n")
     (root / "work" / "02_gans" / "01_gan.old-1.ipynb").write_text("kept by a reset")
     before = {path: path.read_bytes() for path in (root / "work").rglob("*") if path.is_file()}

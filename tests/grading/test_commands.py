@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from course_utils import runtime
+from course_utils.cli import notebooks
 from course_utils.cli.main import main
 from course_utils.grading import sandbox, term
 
@@ -211,6 +212,33 @@ def test_a_packed_edition_is_replaced_and_what_else_is_there_stays(
     assert {path.name for path in tmp_path.iterdir()} == {"course", "edition"}
     packed = {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()}
     assert packed == {"README.md", "course_utils/a.py", "docs/claims.md", "notebooks/02_gans/01_gan.ipynb"}
+
+
+def test_an_edition_of_some_chapters_leads_to_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from course_utils.cli import pack
+
+    names = ("00_front", "01_a/01_x", "02_b/01_y")
+    known = [notebooks.Pair(name, Path(f"{name}.py"), Path(f"{name}.ipynb")) for name in names]
+    rows = "".join(
+        f"| [{name}](notebooks/{name}.ipynb) ([solved](solutions/{name}.ipynb)) | 1 / 2 |\n" for name in names
+    )
+    page = json.dumps({"source": "To [x](01_a/01_x.ipynb), [y](02_b/01_y.ipynb) and [out](https://example.org/a)."})
+    asked: list[str] = []
+
+    def generate(pairs: list[notebooks.Pair]) -> dict[str, bytes]:
+        asked.extend(pair.name for pair in pairs)
+        return {"00_front.ipynb": page.encode(), "02_b/01_y.ipynb": b"{}"}
+
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "README.md").write_text(rows)
+    monkeypatch.setattr(pack, "pairs", lambda _: known)
+    monkeypatch.setattr(pack.release, "generate", generate)
+    assert pack.pack(tmp_path / "edition", ("02_b",), False, tmp_path / "course") == 0
+    assert asked == ["00_front", "02_b/01_y"]
+    text = json.loads((tmp_path / "edition" / "notebooks" / "00_front.ipynb").read_text())["source"]
+    assert text == "To x, [y](02_b/01_y.ipynb) and [out](https://example.org/a)."
+    readme = (tmp_path / "edition" / "README.md").read_text()
+    assert "notebooks/00_front.ipynb" in readme and "notebooks/02_b" in readme and "01_a" not in readme
 
 
 def test_without_bubblewrap_the_tests_that_need_it_are_left_out_and_named_in_a_line(tmp_path: Path) -> None:

@@ -57,7 +57,6 @@ inputs = torch.cat([spoken, words], dim=1)
 seen = torch.ones(len(queries), count, dtype=torch.bool)
 mask = torch.cat([seen, attention_mask], dim=1)
 labels = input_ids.masked_fill(~attention_mask, -100)
-labels[:, 0] = -100
 nothing = torch.full((len(queries), count), -100)
 return inputs, mask, torch.cat([nothing, labels], dim=1)
 """
@@ -156,15 +155,15 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         (_prefixed("[seen, attention_mask]", "[attention_mask, seen]"), "In the mask the queries stand behind"),
         (_prefixed("return inputs, mask", "return inputs, ~mask"), "The mask is turned"),
         (_prefixed("return inputs, mask", "return inputs, mask.float()"), "A mask of the course is bool"),
-        (_prefixed("labels[:, 0] = -100\n", ""), "The first token, which begins every text"),
         (_prefixed("input_ids.masked_fill(~attention_mask, -100)", "input_ids.clone()"), "Padding is asked for"),
-        (_prefixed("input_ids.masked_fill(~attention_mask, -100)", "input_ids").replace("    labels[:, 0] = -100\n", ""), "Padding and the first token are asked for"),
         (_prefixed("torch.full((len(queries), count), -100)", "torch.zeros(len(queries), count, dtype=torch.int64)"), "At the queries the labels are 0"),
         (_prefixed("-100", "0"), "Where nothing is asked for the labels are 0"),
         (_prefixed("torch.cat([nothing, labels], dim=1)", "labels"), "as long as the caption alone"),
-        (_prefixed("torch.cat([nothing, labels], dim=1)", "torch.cat([nothing, labels[:, 1:], nothing[:, :1]], dim=1)"), "moved by one place"),
+        (_prefixed("torch.cat([nothing, labels], dim=1)", "torch.cat([nothing[:, 1:], labels, nothing[:, :1]], dim=1)"), "moved by one place"),
         (_prefixed("[nothing, labels]", "[labels, nothing]"), "In the labels the queries stand behind"),
-        (_prefixed("labels[:, 0] = -100", "labels[:, :2] = -100"), "The caption's first word is not asked for"),
+        (_prefixed("nothing = ", "labels[:, 0] = -100\nnothing = "), "The caption's first word is not asked for"),
+        (_prefixed("input_ids.masked_fill(~attention_mask, -100)", "input_ids.masked_fill(input_ids == 0, -100)"), "never learns to stop"),
+        (_prefixed("count), -100)", "count), -1)"), "the labels are -1"),
     ],
 }  # fmt: skip
 
@@ -181,7 +180,7 @@ RIGHT: dict[str, list[str]] = {
     ],
     "prefix_and_labels": [
         _prefix(PREFIX),
-        _prefix("n = queries.size(1)\nlabels = F.pad(torch.where(attention_mask, input_ids, -100), (n, 0), value=-100)\nlabels[:, n] = -100\nreturn torch.cat((F.linear(queries, weight, bias), words), 1), F.pad(attention_mask, (n, 0), value=True), labels"),
-        _prefix("n, m = queries.shape[1], words.shape[1]\nlabels = torch.full((len(words), n + m), -100)\nlabels[:, n + 1 :] = torch.where(attention_mask[:, 1:], input_ids[:, 1:], labels[:, n + 1 :])\nmask = torch.arange(n + m)[None] < n + attention_mask.sum(1, keepdim=True)\nspoken = torch.einsum('bqw,lw->bql', queries, weight) + bias\nreturn [torch.hstack([spoken, words]), mask, labels]"),
+        _prefix("n = queries.size(1)\nlabels = F.pad(torch.where(attention_mask, input_ids, -100), (n, 0), value=-100)\nreturn torch.cat((F.linear(queries, weight, bias), words), 1), F.pad(attention_mask, (n, 0), value=True), labels"),
+        _prefix("n, m = queries.shape[1], words.shape[1]\nlabels = torch.full((len(words), n + m), -100)\nlabels[:, n:][attention_mask] = input_ids[attention_mask]\nmask = torch.arange(n + m)[None] < n + attention_mask.sum(1, keepdim=True)\nspoken = torch.einsum('bqw,lw->bql', queries, weight) + bias\nreturn [torch.hstack([spoken, words]), mask, labels]"),
     ],
 }  # fmt: skip

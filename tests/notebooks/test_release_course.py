@@ -71,6 +71,26 @@ def test_nothing_but_notebooks_and_pictures_gets_out(course: Path) -> None:
     assert not list(course.rglob("gradebook.db"))
 
 
+def test_a_page_before_the_chapters_is_released_beside_them(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "address", lambda: "https://github.com/ada/engine")
+    solutions = course / "solutions"
+    (solutions / "00_front.py").write_text("# %% [markdown]\n# # Front\n\n# %%\nprint('hello, reader')\n", "utf-8")
+    (solutions / "plan.png").write_bytes(b"png")
+    (solutions / "01_tiny" / "own.png").write_bytes(b"png")
+    front, tiny = notebooks.pairs(solutions)
+    assert [(pair.name, pair.chapter) for pair in (front, tiny)] == [("00_front", ""), ("01_tiny/01_first", "01_tiny")]
+    assert notebooks.choose(("solutions/00_front.py",), [front, tiny]) == [front]
+    notebooks.make(front, run=False)
+    solved = nbformat.read(front.notebook, as_version=4)
+    solved.cells[1].outputs = [nbformat.v4.new_output("stream", text="hello, reader\n")]
+    nbformat.write(solved, front.notebook)
+    made = release.generate([front, tiny])
+    assert sorted(made) == ["00_front.ipynb", "01_tiny/01_first.ipynb", "01_tiny/own.png", "plan.png"]
+    page = nbformat.reads(made["00_front.ipynb"].decode(), as_version=4)
+    assert "/engine/blob/main/notebooks/00_front.ipynb)" in page.cells[0].source
+    assert page.cells[2].source == "print('hello, reader')" and page.cells[2].outputs == []
+
+
 def test_second_release_changes_no_byte_and_removes_what_has_no_solution(
     course: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -8,12 +8,18 @@ import pytest
 from nbformat import NotebookNode
 
 from course_utils import runtime
-from course_utils.cli import notebooks, release
+from course_utils.cli import notebooks, readme, release
 
 PAIRS = notebooks.pairs()
 SECTIONS = ("Train", "Measure", "Break it", "The real thing", "Questions", "Further reading")
 
 each_notebook = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+each_of_a_chapter = pytest.mark.parametrize(
+    "pair", [pair for pair in PAIRS if pair.chapter], ids=lambda pair: pair.name
+)
+each_before_the_chapters = pytest.mark.parametrize(
+    "pair", [pair for pair in PAIRS if not pair.chapter], ids=lambda pair: pair.name
+)
 
 
 @cache
@@ -61,7 +67,8 @@ def test_every_code_cell_was_executed_in_order(pair: notebooks.Pair) -> None:
 def test_students_get_no_answer(pair: notebooks.Pair) -> None:
     path = runtime.repository() / "notebooks" / f"{pair.name}.ipynb"
     assert path.exists(), f"{pair.name} was never released: run `course release`"
-    assert len(release.secrets(stored(pair))) >= 5, "no answer found in the solution to look for"
+    if pair.chapter:
+        assert len(release.secrets(stored(pair))) >= 5, "no answer found in the solution to look for"
     assert release.leaks(stored(pair), path.read_text(encoding="utf-8")) == []
 
 
@@ -75,7 +82,7 @@ def test_no_file_of_notebooks_holds_an_answer_or_a_marker() -> None:
         assert not found, f"{path} holds {found}"
 
 
-@each_notebook
+@each_of_a_chapter
 def test_exercises_are_followed_by_their_check(pair: notebooks.Pair) -> None:
     cells = stored(pair).cells
     ids = [grading(cell)["grade_id"] for cell in cells if grading(cell)]
@@ -99,7 +106,7 @@ def test_exercises_are_followed_by_their_check(pair: notebooks.Pair) -> None:
     assert len(checks) == len(exercises)
 
 
-@each_notebook
+@each_of_a_chapter
 def test_notebook_has_the_parts_of_a_notebook(pair: notebooks.Pair) -> None:
     cells = stored(pair).cells
     title = cells[0].source
@@ -116,7 +123,7 @@ def test_notebook_has_the_parts_of_a_notebook(pair: notebooks.Pair) -> None:
     assert "raises-exception" not in tags, "nbval lets such a cell pass even where nothing is raised"
 
 
-@each_notebook
+@each_of_a_chapter
 def test_one_explorer_and_a_picture_before_the_first_exercise(pair: notebooks.Pair) -> None:
     cells = stored(pair).cells
     first = next(i for i, cell in enumerate(cells) if grading(cell).get("solution"))
@@ -125,9 +132,24 @@ def test_one_explorer_and_a_picture_before_the_first_exercise(pair: notebooks.Pa
     assert sum("widgets.explorer(" in cell.source for cell in cells) == 1
 
 
+@each_before_the_chapters
+def test_a_page_before_the_chapters_has_nothing_to_write_in_and_says_how_long_it_takes(pair: notebooks.Pair) -> None:
+    cells = stored(pair).cells
+    title = cells[0].source
+    assert title.startswith("# ")
+    for row in ("Time", "You need", "Builds on"):
+        assert f"| **{row}** |" in title, f"the title cell lacks {row}"
+    assert "| **Code** |" not in title, "it builds no system: docs/papers.md would name it as one that does"
+    assert readme.title_and_minutes(pair)[2] <= 2, "its code runs in two minutes"
+    graded = [cell.id for cell in cells if grading(cell)]
+    assert not graded, f"nobody would grade {graded}: exercises belong into a chapter"
+    tags = {tag for cell in cells for tag in cell.metadata.get("tags", [])}
+    assert "raises-exception" not in tags, "nbval lets such a cell pass even where nothing is raised"
+
+
 @each_notebook
 def test_links_and_pictures_of_the_text_lead_somewhere(pair: notebooks.Pair) -> None:
-    for folder in (pair.text.parent, runtime.repository() / "notebooks" / pair.text.parent.name):
+    for folder in (pair.text.parent, runtime.repository() / "notebooks" / pair.chapter):
         for cell in stored(pair).cells:
             if cell.cell_type != "markdown":
                 continue

@@ -44,11 +44,11 @@ def prompt_rows(right: float, chance: float = 0.02) -> list[dict]:
     return rows(dalle_experiments.PROMPT, lambda cell: measured)
 
 
-def rerank_rows(gain: float) -> list[dict]:
+def rerank_rows(gain: float, many: float = 0.0) -> list[dict]:
     return rows(
         dalle_experiments.RERANK,
         lambda cell: {
-            "all_right": 0.5 + gain * (cell["n"] > 1),
+            "all_right": 0.5 + gain * (cell["n"] > 1) - many * (cell["n"] > 8),
             "attributes": 0.8,
             "any_right": 0.9,
             "clip_score": 0.6,
@@ -99,6 +99,7 @@ VERDICTS_OF = [
     (dalle_experiments.PROMPT, prompt_rows(0.3), "in part", "0.30"),
     (dalle_experiments.PROMPT, prompt_rows(0.03), "does not hold here", "0.03"),
     (dalle_experiments.RERANK, rerank_rows(0.2), "holds here", "32: 0.70"),
+    (dalle_experiments.RERANK, rerank_rows(0.2, 0.1), "in part", "most among 2; among more it helps less again"),
     (dalle_experiments.RERANK, rerank_rows(0.0), "does not hold here", "0.90"),
     (dalle_experiments.GUIDANCE, guidance_rows(0.2), "holds here", "most at 3"),
     (dalle_experiments.GUIDANCE, guidance_rows(-0.2), "does not hold here", "as well without"),

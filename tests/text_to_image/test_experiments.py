@@ -72,19 +72,30 @@ def right_rows(experiment, key: str, **values: float) -> list[dict]:
     )
 
 
-def start_rows(bad: float) -> list[dict]:
+def start_rows(larger: float, without: float) -> list[dict]:
+    last = dict(zip(experiments.STARTS, (0.9, larger, without), strict=True))
     return rows(
         experiments.BAD_START,
         lambda cell: (
             {
                 name: value
                 for what in ("place", "shape", "color", "all_right")
-                for last in [0.9 if cell["token_std"] < 1 else bad]
-                for name, value in ((what, [0.1, last]), (f"last_{what}", last))
+                for name, value in ((what, [0.1, last[cell["start"]]]), (f"last_{what}", last[cell["start"]]))
             }
             | {"steps": [250.0, 500.0], "last_steps": 500.0}
         ),
     )
+
+
+def upscaling_rows(text: float) -> list[dict]:
+    both = experiments.GIVEN[1]
+    return rows(
+        experiments.UPSCALING,
+        lambda cell: {
+            "shape": text if cell["given"] == both else 0.3, "color": 0.9, "psnr": 20.0,
+            "stretched_shape": 0.1, "stretched_color": 0.2, "stretched_psnr": 17.0,
+        },
+    )  # fmt: skip
 
 
 VERDICTS_OF = [
@@ -129,8 +140,11 @@ VERDICTS_OF = [
         "does not hold here",
         "Nothing changes much",
     ),
-    (experiments.BAD_START, start_rows(0.4), "holds here", "0.40"),
-    (experiments.BAD_START, start_rows(0.9), "does not hold here", "0.90"),
+    (experiments.BAD_START, start_rows(0.4, 0.3), "holds here", "Larger words and no positions cost much"),
+    (experiments.BAD_START, start_rows(0.9, 0.4), "in part", "No positions cost much"),
+    (experiments.BAD_START, start_rows(0.9, 0.8), "does not hold here", "Neither costs much"),
+    (experiments.UPSCALING, upscaling_rows(0.8), "holds here", "the small picture and text 0.80"),
+    (experiments.UPSCALING, upscaling_rows(0.3), "does not hold here", "adds nothing"),
 ]
 
 
@@ -193,3 +207,13 @@ def test_a_frozen_encoder_stays_as_it_is_and_one_of_its_own_is_trained(untrained
     start = own.tokens.weight.clone()
     experiments._trained(own, 0, 3, recipes.process())
     assert not own.tokens.weight.equal(start)
+
+
+def test_without_positions_a_caption_stays_a_bag_of_words(untrained, monkeypatch):
+    made, real = [], experiments.PromptEncoder
+    monkeypatch.setattr(experiments, "PromptEncoder", lambda config: made.append(real(config)) or made[-1])
+    for start in ("no positions", "words 50 times larger"):
+        experiments._start_run(start, 0)
+    without, larger = made
+    assert not without.positions.weight.any() and larger.positions.weight.any()
+    assert 45 < larger.tokens.weight.std() / without.tokens.weight.std() < 55

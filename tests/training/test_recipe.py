@@ -214,6 +214,24 @@ def test_a_begun_training_of_other_settings_is_named_and_restarted_on_request() 
     assert training.read_card(toy_recipe())["steps"] == 61
 
 
+class Tied(Toy):
+    """A toy whose second line is its first."""
+
+    def __init__(self, config: ToyConfig):
+        super().__init__(config)
+        self.same = self.line
+
+
+def test_parameters_that_share_a_tensor_come_back_also_beside_a_frozen_part() -> None:
+    recipe = toy_recipe(model=lambda: Tied(ToyConfig()), frozen={"fixed": "toy-teacher"})
+    folder = training.train(recipe, progress=False)
+    stored = safetensors.torch.load_file(folder / "model.safetensors")
+    assert sum(name.endswith("bias") for name in stored) == 1  # stored once, and without the frozen one
+    model = training.load(recipe)
+    assert model.same.weight.data_ptr() == model.line.weight.data_ptr()
+    assert (model.line.weight - 3).abs().max() < 0.5
+
+
 def test_frozen_parts_are_not_saved_and_named_on_the_card() -> None:
     recipe = toy_recipe(frozen={"fixed": "toy-teacher"})
     folder = training.train(recipe, progress=False)

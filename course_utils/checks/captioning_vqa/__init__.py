@@ -1,4 +1,4 @@
-"""Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`."""
+"""Checks of chapter 07: `from course_utils.checks import captioning_vqa as check`, then `check.three_masks(three_masks)`."""
 
 from course_utils.checks.captioning_vqa.blip import bootstrapped, hard_negatives, soft_contrast, three_masks
 from course_utils.checks.captioning_vqa.blip2 import prefix_and_labels, query_contrast, who_sees_whom

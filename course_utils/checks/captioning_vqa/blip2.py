@@ -389,9 +389,7 @@ def _projected(queries: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _labels(queries: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    labels = torch.where(attention_mask, input_ids, IGNORED)
-    labels[:, 0] = IGNORED
-    return F.pad(labels, (queries.shape[1], 0), value=IGNORED)
+    return F.pad(torch.where(attention_mask, input_ids, IGNORED), (queries.shape[1], 0), value=IGNORED)
 
 
 def _prefixed(
@@ -428,8 +426,14 @@ def _other_labels(make: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[
     return prefix_and_labels
 
 
-def _with_start(queries: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    return F.pad(torch.where(mask, ids, IGNORED), (queries.shape[1], 0), value=IGNORED)
+def _without_first(queries: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    labels = _labels(queries, ids, mask)
+    labels[:, queries.shape[1]] = IGNORED
+    return labels
+
+
+def _without_last(queries: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    return _labels(queries, ids, F.pad(mask[:, 1:], (0, 1), value=False))
 
 
 def _moved(queries: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
@@ -452,12 +456,12 @@ def _zero_for(queries: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
 def _captioned(
     draw: Draw, batch: int, num_queries: int, length: int, width: int, language_width: int, vocabulary: int = 20
 ) -> tuple:
-    """Captions of different lengths, the longest in full; each begins with token 0, which padding is too."""
+    """Captions of different lengths, the longest in full; each ends with token 0, which padding is too."""
     real = 2 + draw.integers(length - 2, batch, 1)
     real[0] = length
-    mask = torch.arange(length) < real
-    ids = torch.where(mask, 1 + draw.integers(vocabulary - 1, batch, length), 0)
-    ids[:, 0] = 0
+    place = torch.arange(length)
+    mask = place < real
+    ids = torch.where(place < real - 1, 1 + draw.integers(vocabulary - 1, batch, length), 0)
     return (
         draw.normal(batch, num_queries, width), draw.normal(language_width, width), draw.normal(language_width),
         draw.normal(batch, length, language_width), ids, mask,
@@ -468,9 +472,9 @@ prefix_and_labels = Check(
     name="prefix_and_labels",
     signature=("queries", "weight", "bias", "words", "input_ids", "attention_mask"),
     reference=_prefixed,
-    holds="queries in the language model's width before the words, all of them seen, and only the caption's words asked for",
+    holds="queries in the language model's width before the words, all of them seen, and the caption's tokens, and no others, asked for",
     look=f'{LOOK} 3 "Words for the language model"',
-    hint="F.linear(queries, weight, bias), then torch.cat with `words` along dim=1. F.pad(x, (num_queries, 0), value=...) puts something before the last axis: True for the mask, -100 for the labels. Of the labels, padding and the first token are -100 as well.",
+    hint="F.linear(queries, weight, bias), then torch.cat with `words` along dim=1. F.pad(x, (num_queries, 0), value=...) puts something before the last axis: True for the mask, -100 for the labels. Of the labels, padding is -100 as well.",
     cases=(
         Case("3 captions of up to 5 tokens, 2 queries, width 4 to 6", lambda draw: _captioned(draw, 3, 2, 5, 4, 6)),
         Case("4 captions of up to 7 tokens, 3 queries, width 5 to 5", lambda draw: _captioned(draw, 4, 3, 7, 5, 5)),
@@ -527,16 +531,12 @@ prefix_and_labels = Check(
             "A mask of the course is bool.",
         ),
         Mistake(
-            _other_labels(_with_start),
-            "The first token, which begins every text, is asked for: nobody has to guess it, -100 for it too.",
+            _other_labels(_without_first),
+            "The caption's first word is not asked for. What stands before it is the last query, and from there the model must begin: only queries and padding are -100.",
         ),
         Mistake(
             _other_labels(_padding_counts),
             "Padding is asked for: the model would learn to write it. -100 where `attention_mask` is False.",
-        ),
-        Mistake(
-            _other_labels(lambda q, ids, mask: F.pad(ids, (q.shape[1], 0), value=IGNORED)),
-            "Padding and the first token are asked for: -100 for both.",
         ),
         Mistake(
             _other_labels(lambda q, ids, mask: F.pad(_labels(q, ids, mask)[:, q.shape[1] :], (q.shape[1], 0), value=0)),
@@ -555,7 +555,7 @@ prefix_and_labels = Check(
             "The labels are moved by one place: here label t is token t itself, and the loss compares it with what was predicted one place before.",
         ),
         Mistake(
-            _other_labels(lambda q, ids, mask: F.pad(torch.where(ids == 0, IGNORED, ids), (q.shape[1], 0), value=-1)),
+            _other_labels(lambda q, ids, mask: F.pad(_labels(q, ids, mask)[:, q.shape[1] :], (q.shape[1], 0), value=-1)),
             "At the queries the labels are -1: cross_entropy ignores -100, and nothing else.",
         ),
         Mistake(
@@ -563,8 +563,8 @@ prefix_and_labels = Check(
             "In the labels the queries stand behind the words: F.pad(labels, (num_queries, 0), value=-100).",
         ),
         Mistake(
-            lambda q, w, b, words, ids, mask: (torch.cat([_projected(q, w, b), words], dim=1), F.pad(mask, (q.shape[1], 0), value=True), F.pad(torch.where(mask, ids, IGNORED), (q.shape[1], 0), value=IGNORED).masked_fill(torch.arange(q.shape[1] + ids.shape[1]) <= q.shape[1] + 1, IGNORED)),
-            "The caption's first word is not asked for, though it is the one that most depends on the picture: only the token before it, at place num_queries, is -100.",
+            _other_labels(_without_last),
+            "The caption's last token is not asked for. It is the end token: without it the model never learns to stop.",
         ),
     ),
 )  # fmt: skip
