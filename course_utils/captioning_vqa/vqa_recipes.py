@@ -1,7 +1,7 @@
 """What notebook 04_vqa needs trained: BLIP-2, tuned to answer questions about scenes through the frozen `t5-scenes`."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -64,29 +64,28 @@ def answer_ids() -> tuple[Tensor, Tensor]:
 
 
 class AskedScenes(Dataset):
-    """Training scenes with all questions that can be asked of them, made once.
+    """Scenes with all questions that are asked of them, made once; those of which none is asked are left out.
 
     Batches hold `image` (batch, 3, 32, 32), `question` (batch, most), numbers of rows in `texts`, `answer` (batch, most), indices into ANSWERS,
     and `count` (batch,): how many of the `most` columns are questions.
 
     Args:
-        length: number of scenes.
-        kinds: of questions.
-        objects: in each scene; None for 1 to 4.
+        scenes: to look at.
+        ask: scenes -> questions about each.
 
     Attributes:
         texts: every question that is asked, once.
     """
 
-    def __init__(self, length: int, kinds: Sequence[str] = QUESTION_KINDS, objects: int | None = None):
+    def __init__(self, scenes: SceneRecords, ask: Callable[[SceneRecords], list[list[Question]]] = questions):
         numbers: dict[str, int] = {}
         pictures, rows, answers = [], [], []
-        for start in range(0, length, 1000):
-            scenes = records("train", range(start, min(start + 1000, length)), objects=objects)
-            pictures.append(((render(scenes, SIZE) + 1) * 127.5).round().to(torch.uint8))
-            for few in questions(scenes, kinds=kinds):
-                rows.append([numbers.setdefault(one.text, len(numbers)) for one in few])
-                answers.append([ANSWERS.index(one.answer) for one in few])
+        for part in torch.arange(len(scenes)).split(1000):
+            few = ask(scenes[part])
+            kept = torch.tensor([bool(found) for found in few])
+            pictures.append(((render(scenes[part[kept]], SIZE) + 1) * 127.5).round().to(torch.uint8))
+            rows += [[numbers.setdefault(one.text, len(numbers)) for one in found] for found in few if found]
+            answers += [[ANSWERS.index(one.answer) for one in found] for found in few if found]
         self.images, self.texts = torch.cat(pictures), list(numbers)
         self.questions, real = padded(rows, 0)
         self.answers, self.count = padded(answers, 0)[0], real.sum(1)
@@ -299,7 +298,7 @@ def _vqa_chance(samples: int) -> dict[str, float]:
 
 @functools.lru_cache(maxsize=1)
 def _asked_scenes(length: int) -> AskedScenes:
-    return AskedScenes(length)
+    return AskedScenes(records("train", range(length)))
 
 
 def _training_data() -> AskedScenes:

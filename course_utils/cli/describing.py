@@ -1,4 +1,4 @@
-"""`course caption`: what is in a picture, in words; and how the commands of chapter 07 tell that a picture is not of the course's world."""
+"""`course caption` and `course ask`: what is in a picture, in words; and how they tell that a picture is not of the course's world."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,4 +96,41 @@ def caption(files: Sequence[Path], model_name: str, as_json: bool) -> int:
         for file, value in zip(files, found, strict=True):
             if value < usual:
                 print(warning(file, value, usual))
+    return 0
+
+
+ANSWERER = "blip2-vqa-scenes"
+SHOWN = 5  # answers
+SURE = 0.5  # an answer that is less likely is said to be a guess
+
+
+def ask(image: Path | None, question: str | None, as_json: bool) -> int:
+    """The sub-command `ask`.
+
+    Raises:
+        UsageError: no picture, or no question.
+        FileNotFoundError, ValueError: as `pictures`.
+    """
+    if image is None or not (question or "").strip():
+        raise names.UsageError(
+            'name a picture and a question, as in: course ask scene.png "How many objects are there?"'
+        )
+    recipe = names.recipe(ANSWERER)
+    from course_utils import training
+    from course_utils.captioning_vqa import vqa_recipes
+
+    seen = pictures([image])
+    likely = vqa_recipes.chances(training.load(recipe), seen[0], question.strip())
+    (found,), usual = familiar(seen)
+    best = max(likely.values())
+    low = found < usual or best < SURE
+    table = [{"answer": answer, "p": p, "low confidence": low} for answer, p in list(likely.items())[:SHOWN]]
+    output.show(table, f"{question} ({image})", as_json)
+    if not as_json:
+        if found < usual:
+            print(warning(image, found, usual))
+        if best < SURE:
+            print(
+                f"low confidence: the likeliest answer has p = {best:.2f}; the questions that {ANSWERER} knows are those of the course's scenes"
+            )
     return 0

@@ -126,6 +126,22 @@ def caption(
     return describing.caption(images, model, as_json)
 
 
+def ask(
+    image: Annotated[Path | None, tyro.conf.Positional] = None,
+    question: Annotated[str | None, tyro.conf.Positional] = None,
+    as_json: Json = False,
+) -> int:
+    """Answer a question about a picture, with alternatives; a picture that is not of the course's world gets its answer with a warning.
+
+    Args:
+        image: file; its central square is looked at.
+        question: such as "How many red objects are there?" or "Where is the blue star?".
+    """
+    from course_utils.cli import describing
+
+    return describing.ask(image, question, as_json)
+
+
 def experiment(
     name: OptionalName = None,
     all: bool = False,
@@ -273,6 +289,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "search": search,
     "caption": caption,
+    "ask": ask,
     "experiment": experiment,
     "check": check,
     "reset": reset,

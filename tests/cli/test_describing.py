@@ -1,4 +1,4 @@
-"""`course caption`: captions of files by the chosen model, a warning for what is not of the course's world, what is refused."""
+"""`course caption` and `course ask`: what is said of files, a warning for what is not of the course's world, what is refused."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from course_utils import training
-from course_utils.captioning_vqa import blip_recipes
+from course_utils.captioning_vqa import blip_recipes, vqa_recipes
 from course_utils.cli import describing, main, names
 from course_utils.data.exposure import picture
 from course_utils.data.scenes import records, render
@@ -21,7 +21,7 @@ USUAL = 0.5
 def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Three scenes and noise as files; a toy writes how bright the upper left is, and noise alone is unfamiliar."""
     monkeypatch.chdir(tmp_path)
-    toys = {name: SimpleNamespace(name=name) for name in ("blip-scenes", "clipcap-scenes", "judge")}
+    toys = {name: SimpleNamespace(name=name) for name in ("blip-scenes", "clipcap-scenes", "blip2-vqa-scenes", "judge")}
     monkeypatch.setattr(names, "recipes", lambda: toys)
     monkeypatch.setattr(training, "load", lambda recipe: recipe.name)
     monkeypatch.setattr(training, "read_card", lambda recipe: {"metrics": {"familiar": USUAL}})
@@ -79,4 +79,58 @@ def test_what_cannot_be_is_said(
     files: list[str], arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture
 ) -> None:
     assert main.main(["caption", *arguments]) == code
+    assert words in capsys.readouterr().err
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """What a toy answers to everything; it must be asked by the model of questions."""
+    said = {"red": 0.75, "blue": 0.125, "two": 0.0625, "star": 0.03, "yes": 0.02, "no": 0.01}
+
+    def chances(model: str, image: torch.Tensor, text: str) -> dict[str, float]:
+        assert model == "blip2-vqa-scenes" and image.shape == (3, 32, 32) and text == "What color is the star?"
+        return said
+
+    monkeypatch.setattr(vqa_recipes, "chances", chances)
+    return said
+
+
+def test_a_question_is_answered_with_alternatives(
+    files: list[str], answers: dict[str, float], capsys: pytest.CaptureFixture
+) -> None:
+    assert main.main(["ask", files[0], " What color is the star? ", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["answer"], row["p"]) for row in rows] == list(answers.items())[:5]
+    assert not any(row["low confidence"] for row in rows)
+    assert main.main(["ask", files[0], "What color is the star?"]) == 0
+    said = capsys.readouterr().out
+    assert "red" in said and "low confidence:" not in said
+
+
+def test_strangers_and_guesses_are_answered_with_a_warning(
+    files: list[str], answers: dict[str, float], capsys: pytest.CaptureFixture
+) -> None:
+    assert main.main(["ask", files[3], "What color is the star?"]) == 0
+    assert "low confidence: 3.png looks like none" in capsys.readouterr().out
+    answers["red"] = 0.375
+    assert main.main(["ask", files[0], "What color is the star?"]) == 0
+    said = capsys.readouterr().out
+    assert "low confidence: the likeliest answer has p = 0.38" in said and "looks like none" not in said
+    assert main.main(["ask", files[0], "What color is the star?", "--json"]) == 0
+    assert all(json.loads(line)["low confidence"] for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "name a picture and a question"),
+        (["0.png"], 2, "name a picture and a question"),
+        (["0.png", "  "], 2, "name a picture and a question"),
+        (["nowhere.png", "What color is the star?"], 1, "there is no file nowhere.png"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(
+    files: list[str], arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main.main(["ask", *arguments]) == code
     assert words in capsys.readouterr().err
