@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 10 minutes of play; the code runs in about 2 minutes on a laptop's CPU, 1 on a GPU |
+# | **Time** | 10 minutes of play; the code runs in about 1 minute on a laptop's CPU, less on a GPU |
 # | **You need** | nothing: there is nothing to write here |
 # | **Builds on** | the trained models that come with the course, one or two of each chapter |
 #
