@@ -16,7 +16,7 @@
 #
 # | | |
 # |---|---|
-# | **Time** | 10 minutes of play; the code runs in about 2 minutes on a laptop's CPU, 1 on a GPU |
+# | **Time** | 10 minutes of play; the code runs in about 1 minute on a laptop's CPU, less on a GPU |
 # | **You need** | nothing: there is nothing to write here |
 # | **Builds on** | the trained models that come with the course, one or two of each chapter |
 #
@@ -186,8 +186,8 @@ widgets.explorer(look_for, alt="the eight scenes that fit the text best", column
 # ## Chapter 6: [a prompt drawn](06_text_to_image/02_stable_diffusion.ipynb)
 #
 # Two models draw what you describe: the upper four pictures by diffusion, as Stable Diffusion does; the lower four by a transformer that writes a picture
-# token by token, as DALL-E did. They know scenes like these, of one to four shapes, and no other world: ask for a unicorn, and see. Without
-# the word *only* they are free to add what you do not mention.
+# token by token, as DALL-E did. They know scenes like these, of one to four shapes, and no other world: ask for a unicorn, and see. The less
+# you say, the more they add of their own.
 
 # %%
 painter = training.load(text_to_image.T2I_SCENES)
@@ -200,7 +200,7 @@ def draw_prompt(prompt: str, number: int) -> Tensor:
     return torch.cat([diffused, dalle_recipes.drawn(writer, [prompt], runtime.generator(number), count=4)[0]])
 
 
-prompt = "only a yellow star and a blue circle on a gray background"
+prompt = "A yellow star at the top left and a blue circle at the bottom right."
 plots.show(
     plots.image_grid(draw_prompt(prompt, 0), columns=4, title=prompt),
     alt=f"Two rows of four pictures for the words {prompt!r}: the upper row by diffusion, the lower row of tokens.",

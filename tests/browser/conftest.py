@@ -81,12 +81,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a JupyterLab, started by the command in which `make lab` ends, on a course of one notebook."""
+    """The address of a JupyterLab, started by the command in which the first `make lab` ends: the welcome page, and one notebook."""
     folder = tmp_path_factory.mktemp("lab")
     spec = importlib.util.spec_from_file_location("setup_environment", ROOT / "setup_environment.py")
     setup = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(setup)
     student_notebook(folder / "course" / "notebooks" / "01_tiny" / "01_first.ipynb")
+    shutil.copy(ROOT / "notebooks" / setup.WELCOME, folder / "course" / "notebooks")
     settings = folder / "settings" / "@jupyterlab"
     for name, choice in {
         "apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false"},

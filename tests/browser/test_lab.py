@@ -146,3 +146,17 @@ def test_both_themes_are_readable(notebook: Notebook, theme: str) -> None:
 def test_nothing_went_wrong_and_nothing_was_fetched_from_elsewhere(notebook: Notebook) -> None:
     assert notebook.watched.errors == []
     assert notebook.watched.elsewhere == []
+
+
+def test_the_first_page_that_make_lab_opens_is_the_welcome_page(
+    notebook: Notebook, lab: str, watch: Callable[..., Any]
+) -> None:
+    watched = watch()
+    watched.page.goto(f"{lab}/?token=secret")
+    panel = watched.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    panel.get_by_role("heading", name="Welcome: everything on one page").wait_for()
+    assert watched.page.url.split("?")[0] == f"{lab}/lab/tree/00_welcome.ipynb"
+    assert panel.get_by_role("link", name="a map of letters").count() == 1, "a way into each chapter"
+    watched.keep("lab-welcome")
+    assert watched.errors == [] and watched.elsewhere == []
+    watched.page.close()

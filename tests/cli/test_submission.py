@@ -20,10 +20,12 @@ RIGHT = """def discriminator_loss(real_logits, fake_logits):
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A course whose chapters 01 and 02 are handed out, and lie untouched in work/."""
+    """A course whose chapters 01 and 02, and the page before them, are handed out, and lie untouched in work/."""
     for chapter in ("01_autoencoders", "02_gans"):
         for folder in ("notebooks", "work"):
             shutil.copytree(runtime.repository() / "notebooks" / chapter, tmp_path / folder / chapter)
+    for folder in ("notebooks", "work"):
+        shutil.copy(runtime.repository() / "notebooks" / "00_welcome.ipynb", tmp_path / folder)
     monkeypatch.setattr(submission.runtime, "repository", lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -56,8 +58,6 @@ def test_what_is_missing_is_said_and_the_rest_is_packed(
     write("question-coin", "Because it can do no better than to guess.")
     write("optimal-discriminator", "")
     (root / "work" / "02_gans" / "02_dcgan.ipynb").unlink()
-    for folder in ("notebooks", "work"):
-        shutil.copy(Path(__file__).parents[2] / "notebooks" / "00_welcome.ipynb", root / folder)
     (root / "work" / "02_gans" / "mine.py").write_text("a = 1\n")
     (root / "work" / "02_gans" / "01_gan.old-1.ipynb").write_text("kept by a reset")
     before = {path: path.read_bytes() for path in (root / "work").rglob("*") if path.is_file()}
