@@ -106,6 +106,15 @@ class AskedScenes(Dataset):
 # --- the model --------------------------------------------------------------------------------------------------------
 
 
+def fresh(config: QFormerConfig = ASKING) -> QFormer:
+    """An untrained Q-Former whose matrices keep the size of what they multiply: the usual 0.02, meant for larger widths, begins more slowly."""
+    model = QFormer(config)
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+    return model
+
+
 def speaking(qformer: QFormer, language_model: GPT2 | T5) -> BLIP2:
     """A BLIP-2 that sees with `clip-scenes`; its image encoder, without the pooling that it does not need, is tuned along."""
     encoder = ClipMap()
@@ -119,7 +128,7 @@ class SceneAnswerer(BLIP2, HubModel, coders=config_coders(QFormerConfig)):
     """`speaking`, as a checkpoint holds it: image encoder and Q-Former. The language model is `t5-scenes`."""
 
     def __init__(self, config: QFormerConfig):
-        whole = speaking(QFormer(config), load(T5_SCENES_RECIPE))
+        whole = speaking(fresh(config), load(T5_SCENES_RECIPE))
         super().__init__(whole.image_encoder, whole.qformer, whole.language_model)
         self.config = config
         self.image_encoder.requires_grad_(True)

@@ -227,7 +227,8 @@ if runtime.scale_name() != "smoke":
 #
 # ## Asked without being taught
 #
-# A captioner has seen pictures, and no question. Two ways to get answers from it all the same. Begin a caption for it so that what comes next is the answer ("Where is the red star?" becomes "A red star is at the ..."): that is how GPT-like models are asked, with a *prompt*, and BLIP-2 was asked so on VQA before any tuning ("Question: ... Answer:"). Or let it write, and let a language model read: `blip-scenes` writes a caption, `t5-scenes` answers from it.
+# A captioner has seen pictures, and no question. Two ways to get answers from it all the same. Begin a caption for it so that what comes next is the answer ("Where is the red star?" becomes "A red star is at the ...", and for the background "On a ..."): that is how GPT-like models are asked, with a *prompt*, and BLIP-2 was asked so on VQA before any tuning ("Question: ... Answer:").
+# Or let it write, and let a language model read: `blip-scenes` writes a caption, `t5-scenes` answers from it. The *unused prompt* asks for the background, too, by "The background is ...", words with which no caption of its training begins.
 
 # %%
 rows = training.results(vqa_experiments.ZERO_SHOT)
@@ -236,7 +237,7 @@ verdict = vqa_experiments.ZERO_SHOT.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# A prompt works where captions say such things, in these words. What no caption says ("Is there ...?", "How many ... are there?") it cannot be asked in this way. And the second way can be no better than the one who reads: the small T5 was right about true captions in a good two thirds of cases (chapter 5). So let us teach it.
+# A prompt has to be found for each kind of question, in words that the captioner is used to, and for most kinds there is none: no caption goes on with the answer to "Is there ...?". The second way takes every question, but it sees the picture only through a caption that was written before anybody asked, and can be no better than the one who reads it. So let us teach it.
 #
 # ## Exercise 3 · Queries that read the question · *15 minutes, medium, core*
 #

@@ -47,8 +47,12 @@ def part_rows(**right: float) -> list[dict]:
 
 
 def zero_shot_rows(prompt: float, told: float) -> list[dict]:
-    whole = {"a prompt": ("place", "background"), "caption, then T5": experiments.QUESTION_KINDS[:-1]}
-    value = {"a prompt": prompt, "caption, then T5": told}
+    whole = {
+        "a prompt": ("place", "background"),
+        "an unused prompt": ("background",),
+        experiments.TOLD: experiments.QUESTION_KINDS[:-1],
+    }
+    value = {"a prompt": prompt, "an unused prompt": 0.0, experiments.TOLD: told}
     return [
         cell | dict.fromkeys(("accuracy", *whole[cell["way"]]), value[cell["way"]])
         | {f"chance_{name}": 0.3 for name in ("accuracy", *whole[cell["way"]])}
@@ -118,10 +122,19 @@ def test_without_balance_most_questions_have_the_usual_answer():
 
 
 def test_prompts_begin_captions_that_go_on_with_the_answer():
-    assert prompted("What color is the background?") == "The background is"
+    assert prompted("What color is the background?") == "On a"
+    assert prompted("What color is the background?", "It is") == "It is"
     assert prompted("Where is the orange star?") == "An orange star is at the"
     assert prompted("Where is the red star?") == "A red star is at the"
     assert prompted("How many objects are there?") is None
+
+
+def test_what_a_captioner_goes_on_with_ends_where_the_answer_ends(monkeypatch):
+    written = ["On a sand background, two objects", "A star is at the top left. There", "On a sky background: at"]
+    monkeypatch.setattr(experiments.blip_recipes, "decoded", lambda ids: [written.pop(0)])
+    images, about = render(records("test", range(1))), torch.zeros(3, dtype=torch.int64)
+    found = experiments.continued(blip_on_clip().eval(), images, ["On a", "A star is at the", "On a"], about)
+    assert found == ["sand", "top left", "sky"]
 
 
 def test_blip_ranks_every_answer():
