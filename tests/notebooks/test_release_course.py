@@ -86,6 +86,7 @@ def test_a_page_before_the_chapters_is_released_beside_them(course: Path, monkey
     nbformat.write(solved, front.notebook)
     made = release.generate([front, tiny])
     assert sorted(made) == ["00_front.ipynb", "01_tiny/01_first.ipynb", "01_tiny/own.png", "plan.png"]
+    assert sorted(release.generate([front])) == ["00_front.ipynb", "plan.png"], "a chapter's pictures stay with it"
     page = nbformat.reads(made["00_front.ipynb"].decode(), as_version=4)
     assert "/engine/blob/main/notebooks/00_front.ipynb)" in page.cells[0].source
     assert page.cells[2].source == "print('hello, reader')" and page.cells[2].outputs == []
