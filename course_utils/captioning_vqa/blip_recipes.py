@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from course_utils import runtime, scale
 from course_utils.captioning_vqa.blip import BLIP, BLIPConfig, rerank
 from course_utils.captioning_vqa.capfilt import match_probabilities, precision_recall, web_texts
+from course_utils.captioning_vqa.clipcap_recipes import full_captions
 from course_utils.captioning_vqa.losses import Keys, enqueue, follow
 from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.clip.recipes import CLIP_SCENES, SCENES_CLIP, one_each
@@ -299,10 +300,6 @@ def search(model: BLIP, images: Tensor, texts: Sequence[str], k: int = CANDIDATE
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
-
-
-def full_captions(scenes: SceneRecords) -> list[str]:
-    return [few[0].text for few in captions(scenes, levels=("full",))]
 
 
 def _filtered(kept: Tensor, true: Tensor) -> dict[str, float]:
