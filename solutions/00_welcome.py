@@ -217,7 +217,7 @@ widgets.explorer(
 # %% [markdown]
 # ## Chapter 7: [a picture described](07_captioning_vqa/02_blip.ipynb)
 #
-# BLIP says what it sees. Here it has never seen these pictures, nor the prompts that the first four were drawn to; the others are scenes of the world. It also says how well a text goes with a picture: the last column is the probability that *there is a blue circle* does.
+# BLIP says what it sees. Here it has never seen these pictures, nor the prompts that the first four were drawn to; the others are scenes of the world. It also says how well a text goes with a picture: the last column is the probability that *there is a blue circle* does. Write a text of your own, press Enter, and see to which scenes it belongs.
 
 # %%
 speaker = training.load(blip_recipes.BLIP_SCENES)
@@ -229,6 +229,17 @@ plots.table(
     ({"picture": number, "BLIP says": sentence, "there is a blue circle": f"{value:.2f}"} for number, (sentence, value) in enumerate(zip(sentences, claimed.tolist(), strict=True), 1)),
     caption="What BLIP says of the eight pictures, from left to right",
 )
+
+
+many = render(records("test", range(scale(smoke=16, cpu=200, gpu=1000))))
+
+
+def belongs(text: str) -> Tensor:
+    """The eight scenes (8, 3, 32, 32) of many that a text belongs to most surely, each read together with it."""
+    return many[blip_recipes.matched(speaker, many, [text] * len(many)).topk(8).indices]
+
+
+widgets.explorer(belongs, alt="the eight scenes that the text belongs to most surely", columns=8, zoom=2, text="A red circle is above a blue object.")
 
 # %% [markdown]
 # ## Where to go

@@ -9,7 +9,7 @@ from course_utils.cli import notebooks
 
 
 def test_released_notebook_runs_in_an_empty_folder_once_its_answers_are_filled_in(tmp_path: Path) -> None:
-    pair = notebooks.pairs()[0]
+    pair = next(pair for pair in notebooks.pairs() if pair.chapter)  # the welcome page has nothing to fill in
     released = runtime.repository() / "notebooks" / f"{pair.name}.ipynb"
     assert released.exists(), "run `course release`"
     answers = {
