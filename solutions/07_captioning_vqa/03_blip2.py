@@ -262,7 +262,7 @@ def second_stage(model: QFormer) -> training.Player:
 
 single = recipes.SeenScenes(scale(smoke=64, cpu=5_000, gpu=50_000), objects=1)
 runtime.seed_everything(1)
-model = recipes.after_first_stage(QFormer(recipes.NETWORK)).to(device)
+model = recipes.after_first_stage(recipes.untrained()).to(device)
 history = training.cached(
     "03_blip2/second-stage",
     lambda: training.fit(second_stage(model), loader(single, 64), scale(smoke=3, cpu=400, gpu=5_000)),
@@ -367,7 +367,7 @@ ids, mask = (part.to(device) for part in encoded(own).values())
 curves, rows = {}, []
 for name, sight in (("causal", "causal"), ("leaking", "everything")):
     runtime.seed_everything(2)
-    network = QFormer(small)
+    network = recipes.untrained(small)
     past = training.fit(writer(network, sight), loader(single, 64), scale(smoke=3, cpu=200, gpu=2_000), progress=False)
     curves[name] = past["loss"]
     network = network.to(device).eval()
