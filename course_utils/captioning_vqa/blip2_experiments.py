@@ -28,6 +28,7 @@ from course_utils.captioning_vqa.blip2_recipes import (
     scenes_t5,
     second_stage_player,
     similarities,
+    untrained,
 )
 from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.captioning_vqa.qformer import QFormer
@@ -109,7 +110,7 @@ def _trained_run(trained: str, seed: int) -> dict[str, float]:
     """All from the end of the first stage, on scenes of one object, whose captions are short, so that all can be trained."""
     length, steps, samples = scale(smoke=(64, 3, 8), cpu=(5_000, 300, 300), gpu=(50_000, 10_000, 1000))
     torch.manual_seed(seed)
-    model, speaker, encoder = after_first_stage(QFormer(NETWORK)), clipcap_gpt(), ClipMap()
+    model, speaker, encoder = after_first_stage(untrained()), clipcap_gpt(), ClipMap()
     speaker = speaker._replace(model=copy.deepcopy(speaker.model))
     player = second_stage_player(model, speaker, ema_decay=0.98)  # which freezes the language model
     speaker.model.requires_grad_(trained != FROZEN)
@@ -189,7 +190,7 @@ WITH, WITHOUT = "after stage 1", "from nothing"
 def _stages_run(language_model: str, start: str, seed: int) -> dict[str, float]:
     length, steps, samples = scale(smoke=(64, 3, 8), cpu=(5_000, 300, 300), gpu=(50_000, 10_000, 1000))
     torch.manual_seed(seed)
-    model, speaker = QFormer(NETWORK), SPEAKERS[language_model]()
+    model, speaker = untrained(), SPEAKERS[language_model]()
     if start == WITH:
         model = after_first_stage(model)
     data = SeenScenes(length, objects=1)
@@ -244,7 +245,7 @@ def _queries_run(num_queries: int, seed: int) -> dict[str, float]:
     """The first stage from nothing, briefly, on scenes of two objects; `recall_at_1` is of the contrast."""
     length, steps, samples = scale(smoke=(64, 3, 8), cpu=(5_000, 250, 200), gpu=(50_000, 10_000, 1000))
     torch.manual_seed(seed)
-    model = QFormer(replace(NETWORK, num_queries=num_queries))
+    model = untrained(replace(NETWORK, num_queries=num_queries))
     data = SeenScenes(length, objects=2)
     fit(first_stage_player(model, ema_decay=0.98), loader(data, 32, seed=seed), steps, seed=seed, progress=False)
     scenes = records("validation", range(samples), objects=2)

@@ -117,7 +117,23 @@ class SeenScenes(Dataset):
 # --- the two stages ---------------------------------------------------------------------------------------------------
 
 
-def first_stage_player(model: QFormer, learning_rate: float = 1.5e-3, ema_decay: float = 0.998) -> Player:
+def untrained(config: QFormerConfig = NETWORK) -> QFormer:
+    """A Q-Former whose layers keep the size of what they read: weights of 1 / sqrt(inputs).
+
+    The published 0.02 is about such a size for a width of 768. At a width of 96 it makes all signals faint, and the first stage crawls.
+    """
+    model = QFormer(config)
+    for part in model.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=part.in_features**-0.5)
+    nn.init.normal_(model.queries, std=config.width**-0.5)
+    if model.tokens is not None:
+        nn.init.normal_(model.tokens.weight, std=config.width**-0.5)
+        nn.init.normal_(model.positions.weight, std=config.width**-0.5)
+    return model
+
+
+def first_stage_player(model: QFormer, learning_rate: float = 1e-3, ema_decay: float = 0.998) -> Player:
     """A Q-Former that learns contrast, matching and writing at once; batches as `SeenScenes` makes them, with rivals."""
 
     def objective(batch: dict) -> tuple[Tensor, dict[str, Tensor | float]]:
@@ -331,10 +347,10 @@ def _recipe(**settings) -> Recipe:
 BLIP2_STAGE1 = _recipe(
     name="blip2-stage1-scenes",
     data="scenes, as clip-scenes sees them, with full captions",
-    model=lambda: QFormer(NETWORK),
+    model=untrained,
     players=first_stage_player,
     loader=lambda: loader(SeenScenes(scale(smoke=200, cpu=SEEN, gpu=50_000), RIVALS), 32),
-    steps={"smoke": 3, "cpu": 1_800, "gpu": 40_000},
+    steps={"smoke": 3, "cpu": 2_000, "gpu": 40_000},
     metrics=_stage1_metrics,
     targets={"matching_accuracy": Target(at_least=0.9)},
     chance=_stage1_chance,
@@ -348,7 +364,7 @@ BLIP2_STAGE1 = _recipe(
 BLIP2_SCENES = _recipe(
     name="blip2-scenes",
     data="scenes, as clip-scenes sees them, with full captions",
-    model=lambda: QFormer(NETWORK),
+    model=untrained,
     players=lambda model: second_stage_player(after_first_stage(model), clipcap_gpt()),
     loader=lambda: loader(SeenScenes(scale(smoke=200, cpu=SEEN, gpu=50_000)), 64),
     steps={"smoke": 3, "cpu": 2_400, "gpu": 20_000},

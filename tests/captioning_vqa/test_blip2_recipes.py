@@ -1,5 +1,7 @@
 """The two stages of BLIP-2 on scenes: what they learn from, that they learn, and how they are measured."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -46,7 +48,7 @@ def no_clipcap(monkeypatch):
 
 
 @pytest.fixture
-def untrained() -> QFormer:
+def knows_nothing() -> QFormer:
     torch.manual_seed(0)
     return BLIP2_STAGE1.model().to(runtime.device()).eval()
 
@@ -100,7 +102,7 @@ def test_tokens_say_where_they_are_and_come_from_the_frozen_encoder():
 
 def test_the_first_stage_moves_all_but_the_layer_to_the_language_model(seen):
     torch.manual_seed(0)
-    model = QFormer(NETWORK)
+    model = blip2_recipes.untrained()
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     history = fit(first_stage_player(model), loader(seen, 8), 2, progress=False)
     still = {name for name, weight in model.named_parameters() if weight.equal(before[name])}
@@ -111,7 +113,7 @@ def test_the_first_stage_moves_all_but_the_layer_to_the_language_model(seen):
 @SPEAKERS
 def test_the_second_stage_moves_queries_and_never_the_language_model(speak, seen):
     torch.manual_seed(0)
-    model, speaker = QFormer(NETWORK), speak()
+    model, speaker = blip2_recipes.untrained(), speak()
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     words = {name: weight.clone() for name, weight in speaker.model.named_parameters()}
     fit(second_stage_player(model, speaker), loader(seen, 8), 2, progress=False)
@@ -129,7 +131,7 @@ def test_the_second_stage_moves_queries_and_never_the_language_model(speak, seen
 def test_the_language_model_is_asked_for_the_caption_and_nothing_else(seen):
     """The loss of a batch is the mean of -log p of all words and the last end token, with the first end token given."""
     torch.manual_seed(0)
-    model, speaker = QFormer(NETWORK).to(runtime.device()), scenes_gpt()
+    model, speaker = blip2_recipes.untrained().to(runtime.device()), scenes_gpt()
     batch = {name: value.to(runtime.device()) for name, value in seen.__getitems__(range(5)).items()}
     loss, _ = second_stage_player(model, speaker).objective(batch)
     ids, mask = batch["input_ids"], batch["attention_mask"]
@@ -149,53 +151,70 @@ def test_the_prompt_is_what_the_language_model_knows():
 
 
 @SPEAKERS
-def test_a_caption_is_written_for_each_picture(untrained, speak):
+def test_a_caption_is_written_for_each_picture(knows_nothing, speak):
     tokens = image_tokens(render(records("test", range(FEW)), 32))
-    said = described(untrained, tokens, speak())
+    said = described(knows_nothing, tokens, speak())
     assert len(said) == FEW and all(isinstance(text, str) for text in said)
-    assert said[2:4] == described(untrained, tokens[2:4], speak()), "a caption depends on the other pictures"
+    assert said[2:4] == described(knows_nothing, tokens[2:4], speak()), "a caption depends on the other pictures"
 
 
-def test_similarities_and_votes_are_of_text_and_picture(untrained):
+def test_similarities_and_votes_are_of_text_and_picture(knows_nothing):
     scenes = records("test", range(FEW))
     tokens, texts = image_tokens(render(scenes, 32)), full_captions(scenes)
-    table, votes = similarities(untrained, tokens, texts), match_scores(untrained, tokens, texts)
+    table, votes = similarities(knows_nothing, tokens, texts), match_scores(knows_nothing, tokens, texts)
     device = runtime.device()
     one = encoded(texts[1:2])
     ids, mask = one["input_ids"].to(device), one["attention_mask"].to(device)
     with torch.no_grad():
-        best = (untrained.encode_image(tokens[2:3].to(device))[0] @ untrained.encode_text(ids, mask)[0]).max().item()
-        vote = untrained.match(tokens[1:2].to(device), ids, mask)[0].cpu()
+        best = (
+            (knows_nothing.encode_image(tokens[2:3].to(device))[0] @ knows_nothing.encode_text(ids, mask)[0])
+            .max()
+            .item()
+        )
+        vote = knows_nothing.match(tokens[1:2].to(device), ids, mask)[0].cpu()
     assert table.shape == (FEW, FEW) and table[1, 2].item() == pytest.approx(best, abs=1e-5)
     torch.testing.assert_close(votes[1], vote, rtol=1e-4, atol=1e-5)
 
 
-def test_shares_of_the_places_add_up_and_follow_the_picture(untrained):
+def test_shares_of_the_places_add_up_and_follow_the_picture(knows_nothing):
     tokens = image_tokens(render(records("test", range(2)), 32))
-    shares = looked_at(untrained, tokens)
+    shares = looked_at(knows_nothing, tokens)
     assert shares.shape == (2, NETWORK.num_queries, 16)
     torch.testing.assert_close(shares.sum(2), torch.ones(2, NETWORK.num_queries))
     assert not shares[0].allclose(shares[1])
     with torch.no_grad():  # a key that all queries want, at place 5 alone
-        for part in (layer.cross_attention for layer in untrained.layers if layer.cross_attention is not None):
+        for part in (layer.cross_attention for layer in knows_nothing.layers if layer.cross_attention is not None):
             part.to_q.weight.zero_(), part.to_q.bias.fill_(1)
             part.to_k.weight.copy_(tokens[0, 5].expand_as(part.to_k.weight) / 20)
             part.to_k.bias.zero_()
     only = torch.zeros_like(tokens[:1])
     only[0, 5] = tokens[0, 5]
-    assert (looked_at(untrained, only)[0].argmax(1) == 5).all()
-    assert not any(layer._forward_pre_hooks for layer in untrained.modules())
+    assert (looked_at(knows_nothing, only)[0].argmax(1) == 5).all()
+    assert not any(layer._forward_pre_hooks for layer in knows_nothing.modules())
 
 
 @pytest.mark.parametrize("recipe", [BLIP2_STAGE1, BLIP2_SCENES], ids=lambda recipe: recipe.name)
-def test_what_is_asked_for_is_measured(untrained, recipe):
-    measured = recipe.metrics(untrained, 12)
+def test_what_is_asked_for_is_measured(knows_nothing, recipe):
+    measured = recipe.metrics(knows_nothing, 12)
     assert set(recipe.targets) <= set(measured)
     assert not any(target.met(measured[name]) for name, target in recipe.targets.items()), "untrained, it meets them"
     chance, ceiling = recipe.chance(24), recipe.ceiling(24)
     assert set(chance) == set(measured) and set(ceiling) <= set(measured)
     assert all(target.met(ceiling[name]) for name, target in recipe.targets.items() if name in ceiling)
     assert not any(target.met(chance[name]) for name, target in recipe.targets.items())
+
+
+def test_layers_keep_the_size_of_what_they_read():
+    torch.manual_seed(0)
+    model = blip2_recipes.untrained()
+    tokens = torch.randn(4, 16, NETWORK.context_width)
+    for layer in (model.layers[0].cross_attention.to_v, model.layers[0].query_mlp.up, model.layers[1].attention.to_q):
+        read = torch.randn(64, layer.in_features)
+        assert 0.7 < (layer(read).std() / read.std()).item() < 1.4
+    assert model.queries.std().item() == pytest.approx(model.tokens.weight.std().item(), rel=0.2)
+    assert model(tokens).isfinite().all()
+    bare = blip2_recipes.untrained(replace(NETWORK, vocab_size=0, dim=0, writes=False))
+    assert bare.tokens is None
 
 
 def test_the_second_stage_begins_where_the_first_has_ended(monkeypatch):
