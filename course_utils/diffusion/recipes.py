@@ -247,8 +247,8 @@ DDPM_FACES = _ddpm(
     ceiling=_faces_ceiling,
     sample=drawn,
     minutes=45,
-    about="Faces from noise, beside `vae-faces` and `dcgan-faces`. It reaches more of the real faces than the GAN (coverage 0.72 against 0.67), and "
-    "lies further from them (149 against 92): half an hour of one core leaves them soft. The network answers with the velocity; drawn by DDIM in "
+    about="Faces from noise, beside `vae-faces` and `dcgan-faces`. It reaches more of the real faces than the GAN (coverage 0.71 against 0.67), and "
+    "lies further from them (151 against 92): half an hour of one core leaves them soft. The network answers with the velocity; drawn by DDIM in "
     "25 steps. One in 64 of the samples has its bits counted.",
 )
 
