@@ -1,6 +1,7 @@
 """What notebook 02_blip needs trained: a small BLIP that compares scenes with texts, reads both together, and writes. It sees by `clip-scenes`."""
 
 import copy
+import functools
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Self
@@ -37,6 +38,7 @@ RIVALS = 16  # nearest neighbours of a scene, one of which may be in its batch
 QUEUE = 512  # vectors that wait in the queue
 ALPHA = 0.4  # how much the slow copy's opinion counts among the targets of the contrast
 CANDIDATES = 8  # that matching ranks again
+USUAL = 500  # training scenes that say what is usual
 CHUNK = 100  # pictures at once while measuring
 LONGEST = 54  # tokens of a caption that is written
 
@@ -267,14 +269,28 @@ def matched(model: BLIP, images: Tensor, texts: Sequence[str]) -> Tensor:
     return torch.cat(parts).cpu()
 
 
+@functools.cache
+def usual_features() -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of what the frozen network sees of training scenes, (17, 384) each."""
+    seen = features_of(blip_on_clip(), render(records("train", range(USUAL)))).float()
+    return seen.mean(dim=0), seen.std(dim=0).clamp(min=0.01)
+
+
 @torch.inference_mode()
 def familiarity(model: BLIP, images: Tensor) -> Tensor:
-    """Cosine of each picture with what the model writes about it, (pictures,) on the CPU: low for pictures that are not of its world."""
+    """How familiar each picture is, (pictures,) on the CPU: low for pictures that are not of the model's world.
+
+    The cosine of the picture with what the model writes about it, divided by how far its features lie from the usual ones, in standard
+    deviations (about 1 for scenes): a stranger gets a caption that does not fit, or is seen in a way in which no scene is, mostly both.
+    """
     device, found = device_of(model), []
+    mean, deviation = usual_features()
     for part in images.split(CHUNK):
-        ids, mask = text_ids(described(model, part))
-        texts = model.encode_text(ids.to(device), mask.to(device))
-        found.append((model.encode_image(part.to(device)) * texts).sum(dim=1).cpu())
+        ids, mask = (rows.to(device) for rows in text_ids(described(model, part)))
+        features = model.image_encoder.features(part.to(device))
+        picture = model.image_vectors(model.image_encoder.tokens(features))
+        far = ((features.float().cpu() - mean) / deviation).square().mean(dim=(1, 2)).sqrt()
+        found.append((picture * model.encode_text(ids, mask)).sum(dim=1).cpu() / far)
     return torch.cat(found)
 
 
@@ -388,7 +404,7 @@ BLIP_SCENES = Recipe(
     "every object. `recall_at_1`: each full caption looks for its own scene by the contrast, a mean over three galleries of so many held-out scenes; "
     "`reranked_...`: after matching has ranked the best again. Some captions are true of two scenes: for `right_at_1` either counts. "
     "The filter keeps web texts, half of them damaged, that matching takes for true with more than 1/2. "
-    "`familiar`: the cosine with its own caption that 99 of 100 held-out scenes reach.",
+    "`familiar`: what 99 of 100 held-out scenes reach by `familiarity`.",
 )
 
 BLIP_RECIPES: tuple[Recipe, ...] = (BLIP_SCENES,)

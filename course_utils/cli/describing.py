@@ -49,7 +49,7 @@ def pictures(files: Sequence[Path]) -> Tensor:
 
 
 def familiar(images: Tensor) -> tuple[list[float], float]:
-    """How well each picture goes with what `blip-scenes` writes about it, a cosine, and what 99 of 100 held-out scenes reach.
+    """How familiar each picture is to `blip-scenes` (`blip_recipes.familiarity`), and what 99 of 100 held-out scenes reach.
 
     A picture below that is likely not of the course's world, and what any model says about it means little.
     """
@@ -64,8 +64,8 @@ def familiar(images: Tensor) -> tuple[list[float], float]:
 def warning(file: Path, found: float, usual: float) -> str:
     """What is said of a picture that is not familiar."""
     return (
-        f"low confidence: {file} looks like none of the course's scenes (it goes with its own caption by {found:.2f}; 99 of 100 scenes reach "
-        f"{usual:.2f}), so what is said about it means little"
+        f"low confidence: {file} looks like none of the course's scenes (familiarity {found:.2f}; 99 of 100 scenes reach {usual:.2f})"
+        f", so what is said about it means little"
     )
 
 

@@ -9,8 +9,10 @@ from course_utils import runtime
 from course_utils.captioning_vqa import blip_recipes as recipes
 from course_utils.captioning_vqa.capfilt import OTHER_TEXTS, VAGUE_TEXTS
 from course_utils.clip.recipes import CLIP_SCENES
+from course_utils.data import Faces, Glyphs
 from course_utils.data.scenes import captions, records, render
-from course_utils.training import load
+from course_utils.layers import draw_uniform
+from course_utils.training import load, read_card
 
 FEW = 8
 
@@ -132,11 +134,27 @@ def test_search_ranks_only_the_candidates_again(model):
     torch.testing.assert_close(again[0, kept], contrast[0, kept] + yes.logit(), atol=1e-4, rtol=1e-4)
 
 
-def test_familiarity_is_the_similarity_with_the_own_caption(model):
+def test_familiar_is_what_fits_its_caption_and_is_seen_as_scenes_are(model):
     images = render(records("test", range(3)))
     contrast, _ = recipes.search(model, images, recipes.described(model, images), k=1)
-    expected = contrast.diagonal() / model.logit_scale.item()
-    torch.testing.assert_close(recipes.familiarity(model, images), expected, atol=1e-5, rtol=1e-4)
+    mean, deviation = recipes.usual_features()
+    seen = model.image_encoder.features(images.to(runtime.device())).cpu()
+    far = ((seen - mean) / deviation).pow(2).mean((1, 2)).sqrt()
+    expected = contrast.diagonal() / model.logit_scale.item() / far
+    torch.testing.assert_close(recipes.familiarity(model, images), expected, atol=1e-5, rtol=1e-3)
+
+
+def test_the_shipped_model_knows_strangers():
+    model, card = load(recipes.BLIP_SCENES), read_card(recipes.BLIP_SCENES)
+    strangers = {
+        "faces": Faces("test", 32)[range(10)]["image"],
+        "characters": Glyphs("test", 32, "all").__getitems__(range(10))["image"].expand(-1, 3, -1, -1),
+        "noise": draw_uniform((10, 3, 32, 32), runtime.generator(0)) * 2 - 1,
+    }
+    for name, images in strangers.items():
+        assert (recipes.familiarity(model, images) < card["metrics"]["familiar"]).all(), name
+    scenes = render(records("validation", range(40)))
+    assert (recipes.familiarity(model, scenes) >= card["metrics"]["familiar"]).double().mean() >= 0.9
 
 
 def test_equal_meanings_are_equal_facts():
