@@ -450,7 +450,7 @@ verdict = blip_experiments.CAPFILT.verdict(rows)
 print(f"{verdict.verdict}: {verdict.why}")
 
 # %% [markdown]
-# Read the bars with three things in mind. Whoever writes the likeliest words is hurt little by damage that is another one each time: it averages out. A strict filter leaves fewer texts, and few of them can be worse than many with errors. And a captioner's texts are easier to learn from than any others: of all the ways to say a thing it prefers a few. (Ours was taught by good pairs alone, which the paper's was not.) Two runs a set are few: look at how far they lie apart.
+# Three suspicions, none of which this course has tested: whoever writes the likeliest words is hurt little by damage that is another one each time, for it averages out; a strict filter leaves fewer texts, and few of them can be worse than many with errors; and a captioner's texts are easier to learn from than people's, because of all the ways to say a thing it prefers a few. (Ours was taught by good pairs alone, which the paper's was not.) How would you test each? Two runs a set are few: look at how far they lie apart.
 
 # %% [markdown]
 # ## Break it: the wrong wrong pairs
