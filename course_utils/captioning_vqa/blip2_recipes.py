@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from course_utils import runtime, scale
 from course_utils.captioning_vqa.blip import rerank
 from course_utils.captioning_vqa.blip2 import BLIP2
-from course_utils.captioning_vqa.blip_recipes import RIVALS, rivals_of
+from course_utils.captioning_vqa.blip_recipes import RIVALS, rivals_of, with_rivals
 from course_utils.captioning_vqa.clipcap_recipes import CLIPCAP_SCENES, caption_scores, full_captions
 from course_utils.captioning_vqa.losses import hard_negatives
 from course_utils.captioning_vqa.qformer import QFormer, QFormerConfig, best_query
@@ -101,10 +101,8 @@ class SeenScenes(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.as_tensor(indices)
-        if self.rivals is not None:  # they take the place of half of the batch
-            half = len(chosen) // 2
-            which = chosen[-half:] % self.rivals.shape[1]  # as good as drawn: the order of the numbers is
-            chosen = torch.cat([chosen[:-half], self.rivals[chosen[:half], which]])
+        if self.rivals is not None:
+            chosen = with_rivals(chosen, self.rivals)
         mask = self.attention_mask[chosen]
         longest = int(mask.sum(dim=1).max())
         return {

@@ -111,6 +111,13 @@ def rivals_of(features: Tensor, number: int = RIVALS) -> Tensor:
     return torch.cat(parts)
 
 
+def with_rivals(chosen: Tensor, rivals: Tensor) -> Tensor:
+    """A batch of numbers (batch,) whose second half gave way to near neighbours of the first; rivals as `rivals_of` finds them."""
+    half = len(chosen) // 2
+    which = chosen[-half:] % rivals.shape[1]  # as good as drawn: the order of the numbers is
+    return torch.cat([chosen[:-half], rivals[chosen[:half], which]])
+
+
 class CaptionedFeatures(Dataset):
     """Scenes as `features` (batch, 17, 384), with `input_ids` and `attention_mask` (batch, texts, 56) of their texts and what these mean,
     `meaning` (batch, texts).
@@ -153,9 +160,7 @@ class CaptionedFeatures(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.as_tensor(indices)
         if self.rivals is not None:
-            half = len(chosen) // 2
-            which = chosen[-half:] % self.rivals.shape[1]  # as good as drawn: the order of the numbers is
-            chosen = torch.cat([chosen[:-half], self.rivals[chosen[:half], which]])
+            chosen = with_rivals(chosen, self.rivals)
         return {
             "features": self.features[chosen].float(),
             "input_ids": self.ids[chosen].long(),
