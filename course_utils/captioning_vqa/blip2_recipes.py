@@ -13,7 +13,7 @@ from course_utils import runtime, scale
 from course_utils.captioning_vqa.blip import rerank
 from course_utils.captioning_vqa.blip2 import BLIP2
 from course_utils.captioning_vqa.blip_recipes import RIVALS, rivals_of, with_rivals
-from course_utils.captioning_vqa.clipcap_recipes import CLIPCAP_SCENES, caption_scores, full_captions
+from course_utils.captioning_vqa.clipcap_recipes import CLIPCAP_SCENES, caption_scores, full_captions, others_captions
 from course_utils.captioning_vqa.losses import hard_negatives
 from course_utils.captioning_vqa.qformer import QFormer, QFormerConfig, best_query
 from course_utils.clip.clip import CLIP
@@ -322,7 +322,7 @@ def _blip2_metrics(model: QFormer, samples: int) -> dict[str, float]:
 
 def _blip2_chance(samples: int) -> dict[str, float]:
     """The captions of other scenes."""
-    return caption_scores(lambda scenes: full_captions(scenes)[1:] + full_captions(scenes)[:1], samples)
+    return caption_scores(others_captions, samples)
 
 
 def _blip2_ceiling(samples: int) -> dict[str, float]:

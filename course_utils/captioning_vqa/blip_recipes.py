@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from course_utils import runtime, scale
 from course_utils.captioning_vqa.blip import BLIP, BLIPConfig, rerank
 from course_utils.captioning_vqa.capfilt import match_probabilities, precision_recall, web_texts
-from course_utils.captioning_vqa.clipcap_recipes import full_captions
+from course_utils.captioning_vqa.clipcap_recipes import full_captions, others_captions
 from course_utils.captioning_vqa.losses import Keys, enqueue, follow
 from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.clip.recipes import CLIP_SCENES, SCENES_CLIP, one_each
@@ -359,11 +359,10 @@ def _blip_metrics(model: BLIP, samples: int) -> dict[str, float]:
 def _blip_chance(samples: int) -> dict[str, float]:
     """Another scene's caption; similarities that are drawn; a filter that keeps each text or not by a coin."""
     scenes, draw = records("test", range(samples)), runtime.generator(0)
-    texts = full_captions(scenes)
     recall = recall_at_k(ranks(draw_uniform((samples, samples), draw)), 1)
     true = torch.tensor([one.true for one in web_texts(scenes)])
     return {
-        **truth_scores([*texts[1:], texts[0]], scenes),
+        **truth_scores(others_captions(scenes), scenes),
         **dict.fromkeys(("recall_at_1", "right_at_1", "reranked_recall_at_1", "reranked_right_at_1"), recall),
         "gained_by_matching": 0.0,
         **_filtered(draw_uniform((samples,), draw) > 0.5, true),

@@ -138,6 +138,12 @@ def full_captions(scenes: SceneRecords) -> list[str]:
     return [caption.text for caption in written(scenes, "full")]
 
 
+def others_captions(scenes: SceneRecords) -> list[str]:
+    """For each scene the full caption of the next: what chance says."""
+    texts = full_captions(scenes)
+    return [*texts[1:], texts[0]]
+
+
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
@@ -153,12 +159,7 @@ def _clipcap_metrics(model: ClipCap, samples: int) -> dict[str, float]:
 
 def _clipcap_chance(samples: int) -> dict[str, float]:
     """The captions of other scenes."""
-
-    def write(scenes: SceneRecords) -> list[str]:
-        texts = full_captions(scenes)
-        return [*texts[1:], texts[0]]
-
-    return caption_scores(write, samples)
+    return caption_scores(others_captions, samples)
 
 
 CLIPCAP_SCENES = Recipe(
