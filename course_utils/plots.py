@@ -217,6 +217,13 @@ def group_dots(axis: Axes, groups: Mapping[Any, Sequence[float]]) -> None:
     axis.set_xlim(-0.6, len(groups) - 0.4)
 
 
+def figure_png(picture: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    picture.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return in_palette(buffer.getvalue())
+
+
 def show(picture: Figure | bytes, alt: str) -> None:
     """Show a figure, or the bytes of a PNG file, in a notebook, with `alt` as its text for readers who cannot see it.
 
@@ -232,11 +239,7 @@ def show(picture: Figure | bytes, alt: str) -> None:
 
     if not alt.strip():
         raise ValueError("alt is empty: say in a sentence what the picture shows, for readers who cannot see it")
-    if isinstance(picture, Figure):
-        buffer = io.BytesIO()
-        picture.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-        picture = in_palette(buffer.getvalue())
-    encoded = base64.b64encode(picture).decode()
+    encoded = base64.b64encode(figure_png(picture) if isinstance(picture, Figure) else picture).decode()
     display({"image/png": encoded, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
     display(HTML(f"<details><summary><small>The picture in words</small></summary>{escape(alt)}</details>"))
 

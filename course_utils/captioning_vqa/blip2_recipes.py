@@ -190,8 +190,9 @@ def second_stage_player(
 
 
 def after_first_stage(model: QFormer) -> QFormer:
-    """The same model with the weights of `blip2-stage1-scenes`."""
-    model.load_state_dict(load(BLIP2_STAGE1).state_dict())
+    """The same model with the weights of `blip2-stage1-scenes`, as far as it has such parts."""
+    known = load(BLIP2_STAGE1).state_dict()
+    model.load_state_dict({name: known[name] for name in model.state_dict()})
     return model
 
 

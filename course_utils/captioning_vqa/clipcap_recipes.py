@@ -1,18 +1,18 @@
 """What notebook 01_clipcap needs trained: a mapper from the vectors of `clip-scenes`, which sees and stays as it is, to the tokens of `gpt-scenes`,
 which writes and learns on, or stays as it is, too."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_utils import scale
+from course_utils import runtime, scale
 from course_utils.captioning_vqa.clipcap import ClipCap, Mapper, MapperConfig
 from course_utils.captioning_vqa.metrics import truth_scores
 from course_utils.clip.clip import CLIP
-from course_utils.clip.recipes import CLIP_SCENES, SCENES_CLIP, SIZE, embed_pictures, written
+from course_utils.clip.recipes import CLIP_SCENES, SIZE, written
 from course_utils.data import Scenes, loader
 from course_utils.data.scenes import LEVELS, SceneRecords, records, render
 from course_utils.hub import HubModel
@@ -22,8 +22,9 @@ from course_utils.language.texts import END, decoded, encoded, special
 from course_utils.training import Player, Recipe, Target, load
 
 NOTEBOOK = "07_captioning_vqa/01_clipcap"
+SEEN_WIDTH = 384  # of what the attention pool of `clip-scenes` has seen, before its projection
 MAPPER = MapperConfig(
-    "transformer", clip_dim=SCENES_CLIP.dim, width=SCENES.width, prefix_length=8, clip_length=4, depth=3, num_heads=4
+    "transformer", clip_dim=SEEN_WIDTH, width=SCENES.width, prefix_length=8, clip_length=4, depth=3, num_heads=4
 )
 LENGTH = 52  # tokens of the longest caption, with the end token behind it
 SEEN = 40_000  # scenes whose vectors are computed before the mapper learns from them
@@ -33,14 +34,19 @@ CHUNK = 250  # pictures at once
 # --- vectors and captions ---------------------------------------------------------------------------------------------
 
 
+@torch.inference_mode()
 def vectors(images: Tensor, clip: CLIP | None = None) -> Tensor:
-    """What CLIP makes of pictures, (pictures, 128) on the CPU, of length sqrt(128), so that their numbers are about 1 in size.
+    """What CLIP's attention pool has seen, (pictures, 384) on the CPU, each with a mean of 0 and a variance of 1.
+
+    CLIP itself takes a projection of this to 128 numbers, which keeps what tells captions apart and loses much of who has which colour.
 
     Args:
         clip: by default `clip-scenes`.
     """
-    embedded = embed_pictures(clip or load(CLIP_SCENES), images)
-    return math.sqrt(embedded.shape[1]) * embedded
+    encoder = (clip or load(CLIP_SCENES)).image_encoder.to(runtime.device()).eval()
+    parts = (encoder.features(part.to(runtime.device())) for part in images.split(CHUNK))
+    seen = torch.cat([encoder.attention_pool.seen(part).cpu() for part in parts])
+    return F.layer_norm(seen, seen.shape[1:])
 
 
 def caption_ids(texts: Sequence[str], length: int | None = None) -> tuple[Tensor, Tensor]:
@@ -54,7 +60,7 @@ def caption_ids(texts: Sequence[str], length: int | None = None) -> tuple[Tensor
 
 
 class CaptionedVectors(Dataset):
-    """Scenes as CLIP sees them, once and for all: `features` (batch, 128), `input_ids` and `attention_mask` (batch, n) of a caption of each.
+    """Scenes as CLIP sees them, once and for all: `features` (batch, 384), `input_ids` and `attention_mask` (batch, n) of a caption of each.
 
     Args:
         length: number of scenes.
@@ -121,7 +127,7 @@ def clipcap_player(model: ClipCap, learning_rate: float = 1e-3, ema_decay: float
 
 
 def described(model: ClipCap, features: Tensor, generator: torch.Generator | None = None, **settings) -> list[str]:
-    """A caption for each vector (pictures, 128), see `vectors`.
+    """A caption for each vector (pictures, 384), see `vectors`.
 
     Args:
         generator, settings: as for `ClipCap.generate`; by default the likeliest token is taken each time.
@@ -180,7 +186,7 @@ CLIPCAP_SCENES = Recipe(
     chance=_clipcap_chance,
     ceiling=lambda samples: caption_scores(full_captions, samples),
     minutes=30,
-    about="One vector of 128 numbers from the frozen `clip-scenes` becomes eight that a language model goes on from, by its likeliest tokens. That "
+    about="One vector of 384 numbers from the frozen `clip-scenes`, before its projection, becomes eight that a language model goes on from. That "
     "begins as `gpt-scenes` and learns along with the mapper. `true`: all that the caption states holds; `complete`: it names every object; `whole`: "
     "both. Chance is the caption of another scene.",
 )

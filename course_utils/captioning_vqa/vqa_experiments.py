@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from course_utils import plots, runtime, scale
 from course_utils.captioning_vqa import blip_recipes, vqa_recipes
 from course_utils.captioning_vqa.blip import BLIP, BLIPAnswerer, begun
+from course_utils.captioning_vqa.blip2_recipes import after_first_stage, untrained
 from course_utils.captioning_vqa.blip_recipes import BLIP_SCENES
 from course_utils.captioning_vqa.losses import writing_loss
 from course_utils.captioning_vqa.vqa_recipes import (
+    ASKING,
     AT_ONCE,
     AskedScenes,
     answered,
     flat,
-    fresh,
     majority,
     scores,
     speaking,
@@ -61,7 +62,7 @@ def _steps() -> int:
 def _learned(data: AskedScenes, seed: int, steps: int, tune: str = "image encoder", **settings) -> "BLIP2":
     """A BLIP-2 after a short training; `tune` says what is trained beside the Q-Former: nothing, "image encoder", or that and "language model"."""
     runtime.seed_everything(seed)
-    model = speaking(fresh(), load(T5_SCENES_RECIPE))
+    model = speaking(after_first_stage(untrained(ASKING)), load(T5_SCENES_RECIPE))
     model.image_encoder.requires_grad_(tune != "nothing")
     model.language_model.requires_grad_(tune == "language model")
     player = vqa_player(model, data.texts, ema_decay=0.98, **settings)

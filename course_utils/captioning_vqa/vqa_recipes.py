@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from course_utils import scale
 from course_utils.captioning_vqa.blip2 import BLIP2
-from course_utils.captioning_vqa.blip2_recipes import NETWORK, ClipMap
+from course_utils.captioning_vqa.blip2_recipes import NETWORK, ClipMap, after_first_stage, untrained
 from course_utils.captioning_vqa.qformer import QFormer, QFormerConfig
 from course_utils.captioning_vqa.vqa import accuracies, guess, most_frequent
 from course_utils.clip.recipes import SIZE
@@ -27,8 +27,8 @@ from course_utils.language.tokenizer import padded
 from course_utils.training import Player, Recipe, Target, load
 
 NOTEBOOK = "07_captioning_vqa/04_vqa"
-ASKING = replace(NETWORK, num_queries=4, dim=0, writes=False)
-"""The Q-Former of `blip2-scenes`, with fewer queries, since an answer is short, and without heads that no answer needs."""
+ASKING = replace(NETWORK, dim=0, writes=False)
+"""The Q-Former of `blip2-scenes` without the heads that no answer needs."""
 ASKED = 30_000  # training scenes
 AT_ONCE = 8  # questions about a picture in a step: the picture is encoded once for all
 COUNTED = 10_000  # training scenes whose answers are counted, to guess without looking
@@ -106,15 +106,6 @@ class AskedScenes(Dataset):
 # --- the model --------------------------------------------------------------------------------------------------------
 
 
-def fresh(config: QFormerConfig = ASKING) -> QFormer:
-    """An untrained Q-Former whose matrices keep the size of what they multiply: the usual 0.02, meant for larger widths, begins more slowly."""
-    model = QFormer(config)
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
-    return model
-
-
 def speaking(qformer: QFormer, language_model: GPT2 | T5) -> BLIP2:
     """A BLIP-2 that sees with `clip-scenes`; its image encoder, without the pooling that it does not need, is tuned along."""
     encoder = ClipMap()
@@ -128,7 +119,7 @@ class SceneAnswerer(BLIP2, HubModel, coders=config_coders(QFormerConfig)):
     """`speaking`, as a checkpoint holds it: image encoder and Q-Former. The language model is `t5-scenes`."""
 
     def __init__(self, config: QFormerConfig):
-        whole = speaking(fresh(config), load(T5_SCENES_RECIPE))
+        whole = speaking(untrained(config), load(T5_SCENES_RECIPE))
         super().__init__(whole.image_encoder, whole.qformer, whole.language_model)
         self.config = config
         self.image_encoder.requires_grad_(True)
@@ -314,6 +305,11 @@ def _training_data() -> AskedScenes:
     return _asked_scenes(scale(smoke=100, cpu=ASKED, gpu=100_000))
 
 
+def _player(model: BLIP2) -> Player:
+    after_first_stage(model.qformer)
+    return vqa_player(model, _training_data().texts)
+
+
 BLIP2_VQA_SCENES = Recipe(
     name="blip2-vqa-scenes",
     chapter="07_captioning_vqa",
@@ -322,7 +318,7 @@ BLIP2_VQA_SCENES = Recipe(
     paper="Li et al., ICML 2023",
     data="scenes with questions of ten kinds",
     model=lambda: SceneAnswerer(ASKING),
-    players=lambda model: vqa_player(model, _training_data().texts),
+    players=_player,
     loader=lambda: loader(_training_data(), 32),
     steps={"smoke": 3, "cpu": 2_600, "gpu": 30_000},
     metrics=_vqa_metrics,
@@ -336,11 +332,11 @@ BLIP2_VQA_SCENES = Recipe(
     chance=_vqa_chance,
     minutes=30,
     frozen={"language_model": "t5-scenes"},
-    about="Q-Former and image encoder (which begins as that of `clip-scenes`) are tuned, the language model stays frozen; both read the "
-    "question. `accuracy` is over all questions that can be asked of the scenes, by the likeliest tokens; `worst_kind` is that of the kind of "
-    "question that it answers worst. Chance gives the most frequent answer to each kind. `blind` is the most frequent answer to that very "
-    "question in training, `wrong_picture` the model's own with the picture of another scene, `blind_gain` by how much the better of the two "
-    "exceeds chance; `unseen_pairs` is of scenes with pairs of shape and colour that training never shows.",
+    about="Q-Former (which begins as that of `blip2-stage1-scenes`) and image encoder (as that of `clip-scenes`) are tuned, the language model "
+    "stays frozen; both read the question. `accuracy` is over all questions that can be asked of the scenes, by the likeliest tokens; "
+    "`worst_kind` is that of the kind of question that it answers worst. Chance gives the most frequent answer to each kind. `blind` is the "
+    "most frequent answer to that very question in training, `wrong_picture` the model's own with the picture of another scene, `blind_gain` "
+    "by how much the better of the two exceeds chance; `unseen_pairs` is of scenes with pairs of shape and colour that training never shows.",
 )
 
 VQA_RECIPES: tuple[Recipe, ...] = ()

@@ -6,6 +6,7 @@ The controls are ipywidgets' own, and work from the keyboard: Tab to reach, arro
 from collections.abc import Callable, Sequence
 
 import ipywidgets
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_utils import plots
@@ -32,15 +33,15 @@ def _control(name: str, setting: Control) -> ipywidgets.ValueWidget:
 
 
 def explorer(
-    draw: Callable[..., Tensor], *, alt: str, columns: int = 8, zoom: int = 4, **controls: Control
+    draw: Callable[..., Tensor | Figure], *, alt: str, columns: int = 8, zoom: int = 4, **controls: Control
 ) -> ipywidgets.Widget:
-    """A widget that calls `draw(**values)` whenever a control moves, and shows the pictures that it returns.
+    """A widget that calls `draw(**values)` whenever a control moves, and shows the pictures, or the figure, that it returns.
 
     Args:
-        draw: gets the value of every control by name and returns pictures (batch, channels, height, width) in [-1, 1].
+        draw: gets the value of every control by name and returns pictures (batch, channels, height, width) in [-1, 1], or a figure.
         alt: what the picture shows, for screen readers.
-        columns: pictures in a row.
-        zoom: screen pixels for each pixel of a picture.
+        columns: pictures in a row; no matter for a figure.
+        zoom: screen pixels for each pixel of a picture; no matter for a figure.
         controls: by name, `(low, high, start)` for a slider (of whole numbers, if all three are), a list of
             strings to slide through, a string for a line of text, or True or False for a box to tick.
 
@@ -53,8 +54,10 @@ def explorer(
 
     def redraw(_change: object = None) -> None:
         try:
-            images = draw(**{name: widget.value for name, widget in widgets.items()})
-            picture.value = plots.png(plots.sheet(images, columns), zoom)
+            made = draw(**{name: widget.value for name, widget in widgets.items()})
+            picture.value = (
+                plots.figure_png(made) if isinstance(made, Figure) else plots.png(plots.sheet(made, columns), zoom)
+            )
             message.value = f"<small>{alt}</small>"
         except Exception as error:  # ipywidgets would only log it where no reader looks
             message.value = f"<b>{type(error).__name__}:</b> {error}"

@@ -31,10 +31,14 @@ def test_what_is_asked_for_is_measured(model):
     assert set(ceiling.values()) == {1.0} and chance["grammatical"] == 1.0
 
 
-def test_vectors_are_clips_at_a_length_of_the_root_of_their_number():
-    images = render(records("test", range(3)))
-    own = load(CLIP_SCENES).encode_image(images.to(runtime.device())).cpu()
-    torch.testing.assert_close(recipes.vectors(images), 128**0.5 * own, atol=1e-4, rtol=1e-4)
+def test_vectors_are_what_clip_projects_of_one_size():
+    images, encoder = render(records("test", range(3))), load(CLIP_SCENES).image_encoder
+    seen = encoder.attention_pool.seen(encoder.features(images.to(runtime.device())))
+    own, found = encoder(images.to(runtime.device())), recipes.vectors(images)
+    torch.testing.assert_close(encoder.attention_pool.projection(seen), own)
+    assert found.shape == (3, recipes.MAPPER.clip_dim) and found.device.type == "cpu"
+    for row, vector in zip(seen.cpu(), found, strict=True):
+        torch.testing.assert_close(vector, (row - row.mean()) / row.std(correction=0), atol=1e-3, rtol=1e-3)
 
 
 def test_captions_survive_their_tokens_and_none_is_cut():

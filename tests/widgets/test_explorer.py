@@ -5,8 +5,10 @@ import io
 import ipywidgets
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
+from course_utils import plots
 from course_utils.widgets import explorer
 
 
@@ -27,6 +29,17 @@ def test_moving_a_slider_changes_the_picture():
     slider.value = 1.0
     assert brightness(picture) == 255
     assert "a grey square" in message.value
+
+
+def test_a_figure_is_shown_as_it_is():
+    def draw(height: float) -> Figure:
+        figure, _ = plots.figure(width=2, height=height)
+        return figure
+
+    (slider,), picture, _ = parts(explorer(draw, alt="empty axes", height=(1.0, 3.0, 1.0)))
+    low = Image.open(io.BytesIO(picture.value)).height
+    slider.value = 3.0
+    assert Image.open(io.BytesIO(picture.value)).height > 2 * low
 
 
 def test_each_setting_gets_its_kind_of_control():
