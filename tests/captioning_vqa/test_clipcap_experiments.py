@@ -59,6 +59,14 @@ def swap_rows(written: float, likelier: float) -> list[dict]:
     return rows(experiments.SWAPPED, lambda cell: measured)
 
 
+def vector_rows(vector: float, image_map: float) -> list[dict]:
+    whole = {"the vector": vector, "before its projection": vector, "the map": image_map}
+    return [
+        {"source": source, "whole": value, **{f"whole_of_{number}": value for number in range(1, 5)}}
+        for source, value in whole.items()
+    ]
+
+
 @ALL
 def test_one_cell_runs_and_gives_what_the_verdict_reads(experiment):
     measured = experiment.run(**experiment.grid[0])
@@ -76,6 +84,8 @@ def test_one_cell_runs_and_gives_what_the_verdict_reads(experiment):
         (experiments.BRIDGE, bridge_rows(0.5, 0.95), "in part"),
         (experiments.BRIDGE, bridge_rows(0.1, 0.95), "not at our scale"),
         (experiments.BRIDGE, bridge_rows(0.03, 0.03), "not at our scale"),
+        (experiments.VECTOR, vector_rows(0.3, 0.9), "does not hold here"),
+        (experiments.VECTOR, vector_rows(0.85, 0.9), "holds here"),
         (experiments.DRAWING, drawing_rows(0.2), "holds here"),
         (experiments.DRAWING, drawing_rows(0.0), "does not hold here"),
         (experiments.SWAPPED, swap_rows(0.2, 0.9), "holds here"),
