@@ -27,6 +27,7 @@ from course_utils.checks import perform, plain
 from course_utils.checks.perform import Answer, Description, Failure, Request
 
 START_SECONDS = 120.0  # for a process that imports torch, on a machine that is busy with something else
+BUSY = "that is no fault of the answer; the machine is busy with something else, so try again when it has less to do"
 
 
 class SubjectLost(Exception):
@@ -204,7 +205,7 @@ class Child:
         threading.Thread(target=collect, args=(self._process.stdout, self._lines), daemon=True).start()
         until, self._until = self._until, None  # the import of torch takes no time of the answer's
         try:
-            ready = self._receive(START_SECONDS, "the import of torch")
+            ready = self._receive(START_SECONDS, "the import of torch", BUSY)
         finally:
             self._until = until
         if ready != "ready":
@@ -232,7 +233,7 @@ class Child:
         self._process.stdin.write(line)
         self._process.stdin.flush()
 
-    def _receive(self, seconds: float, what: str) -> Any:
+    def _receive(self, seconds: float, what: str, why: str = "is there a loop that never ends?") -> Any:
         left = seconds
         if self._until is not None:
             until, seconds, what = self._until
@@ -240,9 +241,7 @@ class Child:
         try:
             line = self._lines.get(timeout=max(0.0, left))
         except queue.Empty:
-            self._lose(
-                SubjectLost(f"it took more than {seconds:g} seconds for {what}: is there a loop that never ends?")
-            )
+            self._lose(SubjectLost(f"it took more than {seconds:g} seconds for {what}: {why}"))
         if not line:
             self._lose(SubjectLost("the process of the answer ended by itself (out of memory, or told to exit?)"))
         with self._distrust():

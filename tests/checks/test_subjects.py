@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from course_utils.checks import plain
+from course_utils.checks import plain, subjects
 from course_utils.checks.autoencoders import kl_divergence
 from course_utils.checks.engine import CheckFailed
 from course_utils.checks.perform import Build, Call, Network
@@ -180,3 +180,12 @@ def test_source_that_fails_is_named(child: Child) -> None:
     with pytest.raises(CheckFailed) as failed:
         kl_divergence(InChild(pieces, "kl_divergence", child))
     assert "the cell kl-divergence fails" in str(failed.value) and "SyntaxError" in str(failed.value)
+
+
+def test_a_start_that_takes_too_long_is_laid_to_the_machine_and_not_to_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subjects, "START_SECONDS", 0.0)
+    with Child() as process, pytest.raises(SubjectLost, match="no fault of the answer") as lost:
+        process.load([])
+    assert "loop" not in str(lost.value)
