@@ -339,5 +339,5 @@ BLIP2_VQA_SCENES = Recipe(
     "by how much the better of the two exceeds chance; `unseen_pairs` is of scenes with pairs of shape and colour that training never shows.",
 )
 
-VQA_RECIPES: tuple[Recipe, ...] = ()
+VQA_RECIPES: tuple[Recipe, ...] = (BLIP2_VQA_SCENES,)
 """`course train blip2-vqa-scenes`."""

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -471,9 +472,17 @@ print(f"{verdict.verdict}: {verdict.why}")
 
 
 # %%
-def weighed(scene: int, text: str) -> Figure:
+def as_picture(figure: Figure) -> Tensor:
+    """A figure as a picture (1, 3, height, width) in [-1, 1]."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8).view(*canvas.get_width_height()[::-1], 4)
+    return pixels[:, :, :3].permute(2, 0, 1)[None] / 127.5 - 1
+
+
+def weighed(number: int, text: str) -> Figure:
     """A held-out scene with its caption by the reference, and how well six texts fit."""
-    two = records("test", [scene, scene + 1])
+    two = records("test", [number, number + 1])
     image, right = render(two)[:1], [few[0].text for few in captions(two, levels=("objects",))]
     repainted = next(one.text for seed in range(1000) for one in web_texts(two[:1], seed, ("objects",), share=1.0) if one.damage == "wrong color")
     caption = blip_recipes.described(reference, image)[0]
@@ -493,7 +502,7 @@ def weighed(scene: int, text: str) -> Figure:
 
 
 widgets.explorer(
-    weighed, alt="the scene, and bars for six texts: similarity by the contrast, and probability of matching",
+    lambda scene, text: as_picture(weighed(scene, text)), alt="the scene, and bars for six texts: similarity by the contrast, and probability of matching", columns=1, zoom=1,
     scene=(0, 60, 2), text="A red circle is above a blue star.",
 )  # fmt: skip
 
