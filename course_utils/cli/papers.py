@@ -70,7 +70,10 @@ def _checkpoints() -> dict[str, list[str]]:
     """The recipes by the module of the model that they train."""
     made: dict[str, list[str]] = {}
     for recipe in names.recipes().values():
-        module = type(recipe.model()).__module__
+        # a class of a recipe's own, such as `SceneAnswerer`, only says how a checkpoint holds the model that it extends
+        module = next(
+            part.__module__ for part in type(recipe.model()).__mro__ if not part.__module__.endswith("recipes")
+        )
         made.setdefault(module.removeprefix("course_utils.").replace(".", "/") + ".py", []).append(recipe.name)
     return made
 
