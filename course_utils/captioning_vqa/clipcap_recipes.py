@@ -34,7 +34,7 @@ CHUNK = 250  # pictures at once
 # --- vectors and captions ---------------------------------------------------------------------------------------------
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode: a mapper is trained on what comes out
 def vectors(images: Tensor, clip: CLIP | None = None) -> Tensor:
     """What CLIP's attention pool has seen, (pictures, 384) on the CPU, each with a mean of 0 and a variance of 1.
 

@@ -85,7 +85,7 @@ def test_training_begins_with_the_language_model_of_captions(model):
 def test_a_captioner_can_be_saved_and_comes_back(model, tmp_path):
     save_half(model, tmp_path)
     again = load(recipes.CLIPCAP_SCENES, tmp_path)
-    assert (tmp_path / "model.safetensors").stat().st_size < 2.4e6, "in half precision; a byte a weight is half of that"
+    assert (tmp_path / "model.safetensors").stat().st_size < 2.6e6, "in half precision; a byte a weight is half of that"
     features = recipes.vectors(render(records("test", range(2)))).to(runtime.device())
     torch.testing.assert_close(again.mapper(features), model.mapper(features), atol=2e-2, rtol=2e-2)
 
