@@ -377,5 +377,5 @@ BLIP2_SCENES = _recipe(
     "`whole`: all that the caption states is true, and it names every object. What the Q-Former reads texts with is as the first stage left it.",
 )
 
-BLIP2_RECIPES: tuple[Recipe, ...] = (BLIP2_STAGE1,)
+BLIP2_RECIPES: tuple[Recipe, ...] = (BLIP2_STAGE1, BLIP2_SCENES)
 """`course train blip2-stage1-scenes`, then `course train blip2-scenes`."""
