@@ -13,7 +13,13 @@ from course_utils import runtime, scale
 from course_utils.captioning_vqa.blip import rerank
 from course_utils.captioning_vqa.blip2 import BLIP2
 from course_utils.captioning_vqa.blip_recipes import RIVALS, rivals_of, with_rivals
-from course_utils.captioning_vqa.clipcap_recipes import CLIPCAP_SCENES, caption_scores, full_captions, others_captions
+from course_utils.captioning_vqa.clipcap_recipes import (
+    CLIPCAP_SCENES,
+    IMAGE_WIDTH,
+    caption_scores,
+    full_captions,
+    others_captions,
+)
 from course_utils.captioning_vqa.losses import hard_negatives
 from course_utils.captioning_vqa.qformer import QFormer, QFormerConfig, best_query
 from course_utils.clip.clip import CLIP
@@ -30,7 +36,6 @@ from course_utils.metrics import ranks, recall_at_k
 from course_utils.training import Player, Recipe, Target, load
 
 NOTEBOOK = "07_captioning_vqa/03_blip2"
-IMAGE_WIDTH = 384  # of the last map of `clip-scenes`, which has 4 x 4 places
 LENGTH = 52  # tokens of the longest caption, with an end token on both sides
 NETWORK = QFormerConfig(
     num_queries=8, width=96, depth=4, num_heads=4, hidden=256, context_width=IMAGE_WIDTH, vocab_size=480, max_positions=64, dim=64,

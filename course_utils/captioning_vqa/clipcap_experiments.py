@@ -2,6 +2,7 @@
 drawing changes, and which mistakes a likelihood notices."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from course_utils import plots, runtime, scale
 from course_utils.captioning_vqa import clipcap_recipes
@@ -27,8 +29,8 @@ from course_utils.captioning_vqa.clipcap_recipes import (
 from course_utils.captioning_vqa.metrics import truth_scores, word_scores
 from course_utils.clip.recipes import CLIP_SCENES, SIZE
 from course_utils.data import loader
-from course_utils.data.scenes import COLORS, SHAPES, SIZES, SceneRecords, captions, records, render
-from course_utils.training import Experiment, Verdict, clearly_more, fit, grid, grouped, load, said
+from course_utils.data.scenes import COLORS, PLACES, SHAPES, SIZES, SceneRecords, captions, records, render
+from course_utils.training import Experiment, Player, Verdict, clearly_more, fit, grid, grouped, load, said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,7 +133,6 @@ SOURCES = {
     "before its projection": "before its projection, 384",
     "the map": "the map, 16 x 384",
 }
-MOST = 4  # objects in a scene
 ATTRIBUTES = {"present": 2, "shape": len(SHAPES), "color": len(COLORS), "size": len(SIZES)}
 """What stands at each of the four places, and how many values it has."""
 
@@ -151,45 +152,60 @@ def _seen(scenes: SceneRecords, source: str) -> Tensor:
     return torch.cat([read(render(scenes[part], SIZE)).cpu() for part in parts])
 
 
+class _Readable(Dataset):
+    """Scenes to be read, made once. Batches hold `seen` (batch, numbers) and each of ATTRIBUTES, (batch, places) int64, -1 where nothing is."""
+
+    def __init__(self, scenes: SceneRecords, source: str):
+        self.rows = {"seen": _seen(scenes, source)} | {name: getattr(scenes, name).long() for name in ATTRIBUTES}
+
+    def __len__(self) -> int:
+        return len(self.rows["seen"])
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        return {name: values[torch.as_tensor(indices)] for name, values in self.rows.items()}
+
+
+class _Reader(nn.Module):
+    """An MLP from what was seen to logits (batch, places, values) of each of ATTRIBUTES."""
+
+    def __init__(self, seen: Tensor):
+        super().__init__()
+        self.register_buffer("mean", seen.mean(dim=0))
+        self.register_buffer("std", seen.std(dim=0) + 1e-6)
+        outputs = len(PLACES) * sum(ATTRIBUTES.values())
+        self.mlp = nn.Sequential(
+            nn.Linear(seen.shape[1], 512), nn.GELU(), nn.LayerNorm(512), nn.Linear(512, 512), nn.GELU(), nn.Linear(512, outputs),
+        )  # fmt: skip
+
+    def forward(self, seen: Tensor) -> dict[str, Tensor]:
+        logits = self.mlp((seen - self.mean) / self.std).unflatten(1, (len(PLACES), -1))
+        return dict(zip(ATTRIBUTES, logits.split(list(ATTRIBUTES.values()), dim=2), strict=True))
+
+
 def _vector_run(source: str) -> dict[str, float]:
     """An MLP reads all attributes at all four places; `whole`: every one is right (there is no size or colour to read where nothing is)."""
-    length, steps, samples = scale(smoke=(64, 3, 16), cpu=(16_000, 1_500, 1_000), gpu=(50_000, 10_000, 1_000))
+    length, steps, samples = scale(smoke=(256, 3, 16), cpu=(16_000, 1_500, 1_000), gpu=(50_000, 10_000, 1_000))
     torch.manual_seed(0)
-    train, held_out = records("train", range(length)), records("validation", range(samples))
-    known, new = _seen(train, source), _seen(held_out, source)
-    mean, std = known.mean(dim=0), known.std(dim=0) + 1e-6
-    known, new = (known - mean) / std, (new - mean) / std
-    outputs, places = list(ATTRIBUTES.values()), train.present.shape[1]
-    reader = nn.Sequential(
-        nn.Linear(known.shape[1], 512), nn.GELU(), nn.LayerNorm(512), nn.Linear(512, 512), nn.GELU(), nn.Linear(512, places * sum(outputs)),
-    )  # fmt: skip
-    train_labels, labels = ({name: getattr(few, name).long() for name in ATTRIBUTES} for few in (train, held_out))
+    data, held_out = _Readable(records("train", range(length)), source), records("validation", range(samples))
+    reader = _Reader(data.rows["seen"])
 
-    def read(vectors: Tensor) -> dict[str, Tensor]:
-        logits = reader(vectors).unflatten(1, (places, -1)).split(outputs, dim=2)  # each (batch, places, values)
-        return dict(zip(ATTRIBUTES, logits, strict=True))
+    def objective(batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+        logits = reader(batch["seen"])
+        losses = [F.cross_entropy(logits[name].mT, batch[name], ignore_index=-1) for name in ATTRIBUTES]
+        return torch.stack(losses).sum(), {}
 
-    optimizer = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    for _ in range(steps):
-        few = torch.randint(0, length, (256,))
-        loss = sum(
-            F.cross_entropy(logits.mT, train_labels[name][few], ignore_index=-1)  # -1: nothing is there
-            for name, logits in read(known[few]).items()
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+    fit(Player("reader", reader, objective, 2e-3, weight_decay=0.05), loader(data, 256), steps, progress=False)
+    new = _Readable(held_out, source).rows
     with torch.inference_mode():
-        right = {name: logits.argmax(dim=2) == labels[name] for name, logits in read(new).items()}
+        read = reader(new["seen"].to(runtime.device()))
     there = held_out.present
+    right = {name: logits.argmax(dim=2).cpu() == new[name] for name, logits in read.items()}
     whole = torch.stack([right[name] | ((name != "present") & ~there) for name in ATTRIBUTES]).all(dim=0).all(dim=1)
     count = there.sum(dim=1)
     return {
         **{name: right[name][there].double().mean().item() for name in ("shape", "color", "size")},
         "whole": whole.double().mean().item(),
-        **{f"whole_of_{number}": whole[count == number].double().mean().item() for number in range(1, places + 1)},
+        **{f"whole_of_{number}": whole[count == number].double().mean().item() for number in range(1, len(PLACES) + 1)},
     }
 
 
@@ -200,7 +216,8 @@ def _vector_verdict(rows: list[Row]) -> Verdict:
         return ", ".join(f"{row[name]:.2f}" for name in row if name.startswith("whole_of_"))
 
     numbers = "; ".join(
-        f"{SOURCES[row['source']]}: {row['whole']:.2f} (with 1 to {MOST} objects {by_count(row)})" for row in rows
+        f"{SOURCES[row['source']]}: {row['whole']:.2f} (with 1 to {len(PLACES)} objects {by_count(row)})"
+        for row in rows
     )
     why = f"Held-out scenes of which an MLP reads every shape, colour, size and place rightly: {numbers}."
     if whole["the map"] > whole["the vector"] + 0.2:
@@ -211,7 +228,7 @@ def _vector_verdict(rows: list[Row]) -> Verdict:
 def _vector_figure(rows: list[Row]) -> "Figure":
     figure, axes = plots.figure(width=5.6, height=3.0)
     axis = axes[0, 0]
-    counts = range(1, MOST + 1)
+    counts = range(1, len(PLACES) + 1)
     for color, row in zip(plots.COLORS, rows, strict=False):
         axis.plot(
             counts,

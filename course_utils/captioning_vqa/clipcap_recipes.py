@@ -22,9 +22,9 @@ from course_utils.language.texts import END, decoded, encoded, special
 from course_utils.training import Player, Recipe, Target, load
 
 NOTEBOOK = "07_captioning_vqa/01_clipcap"
-SEEN_WIDTH = 384  # of what the attention pool of `clip-scenes` has seen, before its projection
+IMAGE_WIDTH = 384  # of the last map of `clip-scenes`, and of what its attention pool has seen
 MAPPER = MapperConfig(
-    "transformer", clip_dim=SEEN_WIDTH, width=SCENES.width, prefix_length=8, clip_length=4, depth=3, num_heads=4
+    "transformer", clip_dim=IMAGE_WIDTH, width=SCENES.width, prefix_length=8, clip_length=4, depth=3, num_heads=4
 )
 LENGTH = 52  # tokens of the longest caption, with the end token behind it
 SEEN = 40_000  # scenes whose vectors are computed before the mapper learns from them
@@ -186,10 +186,10 @@ CLIPCAP_SCENES = Recipe(
     chance=_clipcap_chance,
     ceiling=lambda samples: caption_scores(full_captions, samples),
     minutes=30,
-    about="One vector of 384 numbers from the frozen `clip-scenes`, before its projection, becomes eight that a language model goes on from. That "
-    "begins as `gpt-scenes` and learns along with the mapper. `true`: all that the caption states holds; `complete`: it names every object; `whole`: "
-    "both. Chance is the caption of another scene. The course hoped for 0.8: the vector does not hold enough of scenes with several objects, "
-    "see the study `clipcap-vector`.",
+    about="One vector of 384 numbers from the frozen `clip-scenes`, before its projection, becomes eight that a language model goes on from, by its "
+    "likeliest tokens. That begins as `gpt-scenes` and learns along with the mapper. `true`: all that the caption states holds; `complete`: it "
+    "names every object; `whole`: both. Chance is the caption of another scene. The course hoped for 0.8: the vector does not hold enough of "
+    "scenes with several objects, see the study `clipcap-vector`.",
 )
 
 CLIPCAP_RECIPES: tuple[Recipe, ...] = (CLIPCAP_SCENES,)
