@@ -32,7 +32,7 @@ from course_utils.training.engine import Player, fit, interrupts_end_everything
 from course_utils.training.schedules import Schedule
 
 Measured = dict[str, float]
-LARGE = 1_500_000  # bytes of a checkpoint in half precision above which it gets a byte a weight
+LARGE = 1_000_000  # bytes of a checkpoint in half precision above which it gets a byte a weight
 
 
 @dataclass(frozen=True)
